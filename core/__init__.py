@@ -1,0 +1,1 @@
+"""The decisions of the loop: capture, validate, select, train, prove, release. No terminal code lives here."""

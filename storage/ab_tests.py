@@ -1,0 +1,103 @@
+"""A/B tests: both arms' answers, stored as they come, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from storage.columns import RowReader, clean, placeholders, to_json
+from storage.db import Store
+from storage.errors import ConflictError, NotFoundError
+from storage.rows import AbPairRow, AbTestRow
+
+_read = RowReader(AbTestRow, json_columns=("settings", "result"))
+_read_pair = RowReader(AbPairRow)
+
+
+def start(
+    store: Store,
+    *,
+    created_at: float,
+    category: str,
+    version_a: int,
+    version_b: int,
+    seed: int,
+    settings: Mapping[str, Any],
+) -> int:
+    """Begins a test and returns its id. Raises ConflictError for an unknown version."""
+    with store.transaction():
+        added = store.write(
+            "INSERT INTO ab_tests (created_at, category, version_a, version_b, seed, settings) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (created_at, category, version_a, version_b, seed, to_json(settings)),
+        )
+        return int(added.lastrowid or 0)
+
+
+def add_pairs(store: Store, new: Sequence[AbPairRow]) -> None:
+    """Stores answers, all or none; one at the same position is replaced. Raises ConflictError for a finished test."""
+    values = (
+        (
+            pair.test_id,
+            pair.position,
+            pair.event_id,
+            clean(pair.prompt),
+            clean(pair.response_a),
+            clean(pair.response_b),
+            pair.score_a,
+            pair.score_b,
+            pair.latency_a,
+            pair.latency_b,
+            pair.tokens_a,
+            pair.tokens_b,
+            pair.winner,
+        )
+        for pair in new
+    )
+    with store.transaction():
+        for test_id in {pair.test_id for pair in new}:
+            _require_open(store, test_id)
+        store.write_many(f"INSERT OR REPLACE INTO ab_pairs ({_read_pair.columns}) VALUES ({placeholders(13)})", values)
+
+
+def pairs(store: Store, test_id: int) -> list[AbPairRow]:
+    """The answers by position."""
+    rows = store.rows(f"SELECT {_read_pair.columns} FROM ab_pairs WHERE test_id = ? ORDER BY position", (test_id,))
+    return [_read_pair(row) for row in rows]
+
+
+def finish(store: Store, test_id: int, result: Mapping[str, Any], now: float) -> None:
+    """Records the result. Raises ConflictError when the test has one already."""
+    with store.transaction(durable=True):
+        _require_open(store, test_id)
+        store.write("UPDATE ab_tests SET result = ?, finished_at = ? WHERE id = ?", (to_json(result), now, test_id))
+
+
+def _require_open(store: Store, test_id: int) -> None:
+    if get(store, test_id).finished_at is not None:
+        raise ConflictError(f"A/B test {test_id} has its result already.", hint="Start a new test.")
+
+
+def get(store: Store, test_id: int) -> AbTestRow:
+    """Raises NotFoundError when there is no such test."""
+    row = store.row(f"SELECT {_read.columns} FROM ab_tests WHERE id = ?", (test_id,))
+    if row is None:
+        raise NotFoundError(f"There is no A/B test {test_id}.")
+    return _read(row)
+
+
+def list_tests(store: Store, category: str | None = None) -> list[AbTestRow]:
+    """The tests of a category, or all, newest first."""
+    rows = store.rows(
+        f"SELECT {_read.columns} FROM ab_tests WHERE category = coalesce(?, category) ORDER BY id DESC", (category,)
+    )
+    return [_read(row) for row in rows]
+
+
+def latest_between(store: Store, version_a: int, version_b: int) -> AbTestRow | None:
+    """The newest test with these two arms in this order, finished or not."""
+    row = store.row(
+        f"SELECT {_read.columns} FROM ab_tests WHERE version_a = ? AND version_b = ? ORDER BY id DESC LIMIT 1",
+        (version_a, version_b),
+    )
+    return _read(row) if row else None

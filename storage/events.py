@@ -1,0 +1,198 @@
+"""Recorded model outputs: adding, finding, listing, counting."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from itertools import chain
+from typing import Any, Literal
+
+from storage.columns import RowReader, clean, placeholders, to_json
+from storage.db import Store
+from storage.errors import NotFoundError
+from storage.rows import CategoryCounts, EventFilter, EventRow, EventSummary, NewEvent
+from storage.search import conditions
+
+Order = Literal["newest", "oldest", "score", "id"]
+
+RECENT_SECONDS = 30 * 86_400.0
+_CHUNK = 500
+_ORDERS: dict[Order, str] = {
+    "newest": "created_at DESC, id DESC",
+    "oldest": "created_at, id",
+    "score": "score ASC NULLS LAST, id",
+    "id": "id",
+}
+_read = RowReader(
+    EventRow,
+    json_columns=("findings", "quality_parts", "sanitized", "metadata"),
+    boolean_columns=("valid", "generic"),
+)
+_summary_columns = ", ".join(
+    f"substr({name}, 1, 200)" if name in ("prompt", "response") else name for name in RowReader(EventSummary).names
+)
+_INSERT = (
+    "INSERT INTO events (created_at, category, model, prompt, response, content_hash, prompt_hash, response_hash, "
+    "bucket, feedback_type, score, valid, quality, tier, generic, confidence, system, context, source, group_key, "
+    f"latency_ms, findings, quality_parts, sanitized, metadata) VALUES ({placeholders(25)})"
+)
+
+
+def _values(event: NewEvent) -> tuple[Any, ...]:
+    response = clean(event.response)
+    return (
+        event.created_at,
+        event.category,
+        clean(event.model),
+        clean(event.prompt),
+        response,
+        event.content_hash,
+        event.prompt_hash,
+        _response_hash(response),
+        event.bucket,
+        event.feedback_type,
+        event.score,
+        event.valid,
+        event.quality,
+        event.tier,
+        event.generic,
+        event.confidence,
+        clean(event.system),
+        clean(event.context),
+        clean(event.source),
+        clean(event.group_key),
+        event.latency_ms,
+        to_json(list(event.findings)),
+        to_json(event.quality_parts),
+        to_json(event.sanitized),
+        to_json(event.metadata),
+    )
+
+
+def _response_hash(response: str) -> int:
+    """64 bits of the response, white space and case apart: tells copies, guards nothing."""
+    plain = " ".join(response.split()).casefold()
+    return int.from_bytes(blake2b(plain.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def add(store: Store, event: NewEvent) -> int:
+    """Stores one event and returns its id. Raises StoreError; ConflictError for a value outside its range."""
+    with store.transaction():
+        added = int(store.write(_INSERT, _values(event)).lastrowid or 0)
+        _index(store, added, added)
+    return added
+
+
+def add_many(store: Store, events: Sequence[NewEvent]) -> list[int]:
+    """Stores all of `events` or none, and returns their ids in order."""
+    if not events:
+        return []
+    with store.transaction():
+        # The write lock is held, so that the ids are consecutive.
+        store.write_many(_INSERT, (_values(event) for event in events))
+        last = int(store.value("SELECT max(id) FROM events"))
+        first = last - len(events) + 1
+        _index(store, first, last)
+    return list(range(first, last + 1))
+
+
+def _index(store: Store, first: int, last: int) -> None:
+    store.write(
+        "INSERT INTO events_fts (rowid, prompt, response) SELECT id, prompt, response FROM events "
+        "WHERE id BETWEEN ? AND ?",
+        (first, last),
+    )
+
+
+def get(store: Store, event_id: int) -> EventRow:
+    """Raises NotFoundError when there is no such event."""
+    found = get_many(store, [event_id])
+    if not found:
+        raise NotFoundError(f"There is no event {event_id}.", hint="It may have been removed by the clean-up.")
+    return found[0]
+
+
+def get_many(store: Store, ids: Sequence[int]) -> list[EventRow]:
+    """The events in the order given; ids that do not exist are left out."""
+    return [_read(values) for values in _by_ids(store, _read.columns, ids)]
+
+
+def summaries(store: Store, ids: Sequence[int]) -> list[EventSummary]:
+    """One line for each event in the order given; ids that do not exist are left out."""
+    return [EventSummary(*values) for values in _by_ids(store, _summary_columns, ids)]
+
+
+def _by_ids(store: Store, columns: str, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        sql = f"SELECT {columns} FROM events WHERE id IN ({placeholders(len(chunk))})"
+        found = {values[0]: values for values in store.rows(sql, chunk)}
+        yield from (found[event_id] for event_id in chunk if event_id in found)
+
+
+def find_by_hash(store: Store, category: str, content_hash: str) -> int | None:
+    """The oldest event with this content, or None."""
+    found = store.value("SELECT min(id) FROM events WHERE category = ? AND content_hash = ?", (category, content_hash))
+    return None if found is None else int(found)
+
+
+def event_ids(store: Store, chosen: EventFilter, *, order: Order = "newest") -> array[int]:
+    """The ids (signed 64 bit) of all events that pass; `score` puts the lowest first and the unscored last."""
+    where, params = conditions(chosen)
+    with store.reading(f"SELECT id FROM events WHERE {where} ORDER BY {_ORDERS[order]}", params) as rows:
+        return array("q", chain.from_iterable(rows))
+
+
+def count(store: Store, chosen: EventFilter) -> int:
+    """How many events pass."""
+    where, params = conditions(chosen)
+    return int(store.value(f"SELECT count(*) FROM events WHERE {where}", params))
+
+
+def iter_events(store: Store, chosen: EventFilter, *, batch: int = 500) -> Iterator[EventRow]:
+    """The events that pass when the iteration begins, by id, `batch` of them in memory at a time.
+
+    Another transaction may write between two batches; an event removed meanwhile is left out.
+    """
+    ids = event_ids(store, chosen, order="id")
+    for start in range(0, len(ids), batch):
+        yield from get_many(store, ids[start : start + batch])
+
+
+def category_counts(store: Store, *, now: float) -> list[CategoryCounts]:
+    """The figures of every category that has events, by name; `now` ends the 30 days of `recent`."""
+    rows = store.rows(
+        "SELECT category, count(*), sum(tier = 'gold'), sum(tier = 'silver'), sum(tier = 'bronze'), "
+        "sum(tier = 'rejected'), count(verdict), sum(verdict IS 'correct'), sum(verdict IS NULL), "
+        "sum(created_at >= ?), avg(score), avg(quality), max(created_at) FROM events "
+        "GROUP BY category ORDER BY category",
+        (now - RECENT_SECONDS,),
+    )
+    return [CategoryCounts(*values) for values in rows]
+
+
+def recent_count(store: Store, category: str, since: float) -> int:
+    """How many events of the category are not older than `since`."""
+    return int(store.value("SELECT count(*) FROM events WHERE category = ? AND created_at >= ?", (category, since)))
+
+
+def score_trend(store: Store, category: str, *, buckets: int = 20) -> list[float]:
+    """Mean scores of at most `buckets` consecutive slices of equal count, oldest first, without the unscored."""
+    rows = store.rows(
+        "SELECT avg(score) FROM (SELECT score, ntile(?) OVER (ORDER BY created_at, id) AS slice FROM events "
+        "WHERE category = ? AND score IS NOT NULL) GROUP BY slice ORDER BY slice",
+        (buckets, category),
+    )
+    return [mean for (mean,) in rows]
+
+
+def common_responses(store: Store, category: str, limit: int = 20) -> list[tuple[str, int]]:
+    """Responses given at least 3 times (white space and case apart) with their counts, the most common first."""
+    rows = store.rows(
+        "SELECT (SELECT response FROM events WHERE id = first), copies FROM "
+        "(SELECT min(id) AS first, count(*) AS copies FROM events WHERE category = ? "
+        "GROUP BY response_hash HAVING copies >= 3 ORDER BY copies DESC, first LIMIT ?)",
+        (category, limit),
+    )
+    return [(text, copies) for text, copies in rows]

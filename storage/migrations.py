@@ -1,0 +1,55 @@
+"""The schema, as numbered steps forward. A released step is never edited; a change is a new step."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from storage.schema_001 import SCHEMA
+
+APPLICATION_ID = 0x46545549
+"""Marks the file as this product's own (`PRAGMA application_id`, the letters FTUI)."""
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def m001_first_schema(connection: sqlite3.Connection) -> None:
+    """Events and judgments, pairs, datasets, runs, versions, aliases, A/B tests, state of the front end."""
+    _run_script(connection, SCHEMA)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_schema,)
+
+
+def migrate(connection: sqlite3.Connection, *, now: float) -> None:
+    """Applies the steps that are missing, each in one transaction together with its record."""
+    while _version(connection) < len(MIGRATIONS):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Read again under the lock: another process may have taken this step meanwhile.
+            version = _version(connection)
+            if version < len(MIGRATIONS):
+                step = MIGRATIONS[version]
+                step(connection)
+                connection.execute("INSERT INTO migrations (name, applied_at) VALUES (?, ?)", (step.__name__, now))
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Runs each statement inside the open transaction (`executescript` would commit it)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""

@@ -1,0 +1,56 @@
+"""Preference pairs: prompt, chosen and rejected answer."""
+
+from __future__ import annotations
+
+from storage.columns import RowReader, clean, placeholders
+from storage.db import Store
+from storage.rows import PairRow
+
+_read = RowReader(PairRow)
+
+
+def add(
+    store: Store,
+    *,
+    created_at: float,
+    category: str,
+    prompt: str,
+    chosen: str,
+    rejected: str,
+    margin: float,
+    source: str,
+    chosen_event: int | None = None,
+    rejected_event: int | None = None,
+) -> int:
+    """Stores a pair and returns its id; `margin` is 0-1, `source` is correction, ranking or sibling."""
+    values = (
+        created_at,
+        category,
+        clean(prompt),
+        clean(chosen),
+        clean(rejected),
+        margin,
+        source,
+        chosen_event,
+        rejected_event,
+    )
+    with store.transaction():
+        added = store.write(
+            "INSERT INTO pairs (created_at, category, prompt, chosen, rejected, margin, source, chosen_event, "
+            f"rejected_event) VALUES ({placeholders(len(values))})",
+            values,
+        )
+        return int(added.lastrowid or 0)
+
+
+def list_pairs(store: Store, category: str) -> list[PairRow]:
+    """The pairs of a category, oldest first."""
+    return [
+        _read(row)
+        for row in store.rows(f"SELECT {_read.columns} FROM pairs WHERE category = ? ORDER BY id", (category,))
+    ]
+
+
+def count(store: Store, category: str) -> int:
+    """How many pairs a category has."""
+    return int(store.value("SELECT count(*) FROM pairs WHERE category = ?", (category,)))

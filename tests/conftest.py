@@ -1,0 +1,52 @@
+"""Every test has a home of its own, no network for model hubs, no animations, and leaves no store open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.paths import Home
+from storage.db import Store, open_store
+
+
+@pytest.fixture(autouse=True)
+def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in {
+        "FINETUNE_TUI_HOME": str(tmp_path / "home"),
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TEXTUAL_ANIMATIONS": "none",
+        "EDITOR": "false",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("VISUAL", "NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    opened: list[Store] = []
+    construct = Store.__init__
+
+    def remember(self: Store, *arguments: object) -> None:
+        construct(self, *arguments)  # type: ignore[arg-type]
+        opened.append(self)
+
+    monkeypatch.setattr(Store, "__init__", remember)
+    yield
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "home")
+    made.ensure()
+    return made
+
+
+@pytest.fixture
+def store(home: Home) -> Store:
+    return open_store(home.store)

@@ -1,0 +1,66 @@
+"""Stores of released schemas open, keep what they hold, and end with the schema of a new one."""
+
+from __future__ import annotations
+
+import gzip
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from core.errors import StoreError
+from storage import ab_tests, aliases, events, judgments, migrations, pairs, runs, ui_state, versions
+from storage.db import SCHEMA_VERSION, Store, integrity_problems, open_store
+from storage.rows import EventFilter
+
+FROZEN = Path(__file__).with_name("store_v1.db.gz")
+"""A store as schema 1 wrote it, with rows in every table. Never written anew once that schema is released."""
+
+
+def schema(store: Store) -> list[tuple[str, ...]]:
+    return store.rows("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name")
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Store:
+    path = tmp_path / "old.db"
+    path.write_bytes(gzip.decompress(FROZEN.read_bytes()))
+    return open_store(path)
+
+
+def test_an_old_store_gets_the_schema_of_a_new_one(old: Store, store: Store) -> None:
+    assert schema(old) == schema(store)
+    assert old.value("PRAGMA user_version") == SCHEMA_VERSION
+    assert old.value("SELECT count(*) FROM migrations") == SCHEMA_VERSION
+    assert integrity_problems(old) == []
+
+
+def test_an_old_store_keeps_what_it_holds(old: Store) -> None:
+    first, second, third = events.iter_events(old, EventFilter(text="shop"))
+    assert (first.verdict, second.correction, third.verdict) == ("good", "better", None)
+    assert first.metadata == {"expected": {"entities": ["SHOP"]}}
+    assert pairs.count(old, "erd") == 1
+    assert runs.metrics(old, 1)[0].value == 1.5
+    assert versions.by_name(old, "ft-demo-erd-v1").proved
+    assert aliases.history(old, "ft-erd")[0].evidence == {"wins": 1}
+    assert len(ab_tests.pairs(old, 1)) == 1
+    assert ui_state.load(old, "theme", None) == "dark"
+    redone = judgments.redo(old, now=20.0)
+    assert redone is not None
+    assert redone.event_id == 3
+
+
+def test_a_step_that_fails_leaves_the_store_as_it_was(old: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    old.close()
+    before = old.path.read_bytes()
+
+    def broken(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE half (done)")
+        connection.execute("INSERT INTO missing VALUES (1)")
+
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, broken))
+    with pytest.raises(StoreError):
+        open_store(old.path)
+    assert old.path.read_bytes() == before
+    monkeypatch.undo()
+    assert integrity_problems(open_store(old.path)) == []
