@@ -1,0 +1,1 @@
+"""Where prompts become answers: one interface, several servers."""

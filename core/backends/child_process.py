@@ -1,0 +1,55 @@
+"""A child process that ends with its parent: the parent holds the writing end of its standard input."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+
+LOG_TAIL_BYTES = 4000
+
+
+def read_lines_or_exit() -> queue.SimpleQueue[bytes]:
+    """In the child: a queue of the lines on standard input, read in a thread.
+
+    The end of the input means that the parent closed it or is gone; the process then ends at once, even in the middle
+    of native code that would run on for minutes.
+    """
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        # Unbuffered: at exit the interpreter would wait for the lock of a buffered reader that is blocked here.
+        rest = b""
+        while block := os.read(0, 1 << 16):
+            *whole, rest = (rest + block).split(b"\n")
+            for line in whole:
+                lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, name="parent-watch", daemon=True).start()
+    return lines
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module of this product, whatever the current folder holds (-P)."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The parent's environment, with the folder of this product first among the import paths."""
+    root = str(Path(__file__).resolve().parents[2])
+    known = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in (root, known) if part)}
+
+
+def log_tail(path: Path, start: int = 0) -> str:
+    """The last lines a child wrote to its log after byte `start`; empty when there are none."""
+    try:
+        with path.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(start, end - LOG_TAIL_BYTES))
+            return log.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,119 @@
+"""The process in which llama.cpp runs: `python -m core.backends.llamacpp_child NUM_CTX THREADS` (0 threads: choose).
+
+Protocol. One JSON object a line on standard input, one a line on standard output for each, in order; standard error is
+a log for people. The end of the input ends the process at once.
+
+    request   {"op": OP, "model": PATH, ...}
+    reply     {"ok": RESULT}  or  {"error": "what happened, in words"}
+
+    generate        messages [{role, content}], sampling {…}   -> the fields of a Generation
+    tokenize        text, add_special, parse_special           -> [id, …]
+    render          messages, add_generation_prompt            -> text
+    logits          tokens, path                               -> null; writes float32 [len(tokens), vocabulary] as .npy
+    greedy          tokens, max_tokens                         -> [id, …], the end token last where it came
+    end_tokens                                                 -> [id, …] every token that ends an answer
+    special_tokens                                             -> {bos, eos, pad, add_bos, add_eos, vocabulary}
+
+The chat is always rendered with the template in the file; no template is recognised by its name or likeness.
+A few models stay loaded, the least recently used one goes first; a file that changed is loaded anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import psutil
+
+from core.backends.child_process import read_lines_or_exit
+from core.backends.llamacpp_log import log_warnings_only
+from core.backends.llamacpp_model import LoadedModel, RefusedRequest
+
+MOST_MODELS = 3
+MEMORY_SHARE = 0.6
+
+FileKey = tuple[str, int, int, int]
+
+
+class Models:
+    """The models in memory: at most `MOST_MODELS`, together at most `MEMORY_SHARE` of the machine's memory."""
+
+    def __init__(self, num_ctx: int, threads: int | None) -> None:
+        self._num_ctx = num_ctx
+        self._threads = threads
+        self._loaded: OrderedDict[FileKey, LoadedModel] = OrderedDict()
+
+    def get(self, path: str) -> LoadedModel:
+        try:
+            stat = Path(path).stat()
+        except OSError as error:
+            raise RefusedRequest(f"There is no model file {path}.") from error
+        key = (path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if key in self._loaded:
+            self._loaded.move_to_end(key)
+            return self._loaded[key]
+        for stale in [known for known in self._loaded if known[0] == path]:
+            self._loaded.pop(stale).close()
+        room = MEMORY_SHARE * psutil.virtual_memory().total - stat.st_size
+        while self._loaded and (
+            len(self._loaded) >= MOST_MODELS or sum(model.size for model in self._loaded.values()) > room
+        ):
+            self._loaded.popitem(last=False)[1].close()
+        model = self._loaded[key] = LoadedModel(Path(path), num_ctx=self._num_ctx, threads=self._threads)
+        return model
+
+
+def answer(models: Models, request: dict[str, Any]) -> Any:
+    """Do one request; see the module's protocol."""
+    model = models.get(request["model"])
+    match request["op"]:
+        case "generate":
+            return model.generate(request["messages"], request["sampling"])
+        case "tokenize":
+            return model.tokenize(
+                request["text"], add_special=request["add_special"], parse_special=request["parse_special"]
+            )
+        case "render":
+            return model.render(request["messages"], add_generation_prompt=request["add_generation_prompt"])
+        case "logits":
+            np.save(request["path"], model.logits(request["tokens"]))
+            return None
+        case "greedy":
+            return model.greedy(request["tokens"], request["max_tokens"])
+        case "end_tokens":
+            return model.end_tokens()
+        case "special_tokens":
+            return model.special_tokens()
+        case unknown:
+            raise RefusedRequest(f"Unknown operation {unknown!r}.")
+
+
+def main() -> None:
+    # Native code may print: the pipe is kept for replies, and what goes to standard output lands in the log.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    log_warnings_only()
+    num_ctx, threads = int(sys.argv[1]), int(sys.argv[2])
+    models = Models(num_ctx, threads or None)
+    lines = read_lines_or_exit()
+    while True:
+        line = lines.get()
+        try:
+            reply = {"ok": answer(models, cast(dict[str, Any], json.loads(line)))}
+        except RefusedRequest as refusal:
+            reply = {"error": str(refusal)}
+        except Exception as fault:  # noqa: BLE001 - the process boundary: reported to the caller and to the log
+            traceback.print_exc()
+            reply = {"error": f"{type(fault).__name__}: {fault}"}
+        replies.write(json.dumps(reply).encode() + b"\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

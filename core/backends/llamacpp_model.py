@@ -1,0 +1,298 @@
+"""One GGUF file loaded by llama.cpp. Imported only in the child process: native code may take its process with it."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as native
+import numpy as np
+import numpy.typing as npt
+from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+# Prompts are decoded in slices of this many tokens. Whole slices shared with the previous prompt are kept, and only
+# those: a slice is always computed with the same shapes, so an answer never depends on what was asked before.
+SLICE = 128
+PENALTY_WINDOW = 64
+TINY_MODEL_BYTES = 64 << 20
+LOGPROB_BUFFER_FLOATS = 1 << 20
+
+
+class RefusedRequest(Exception):
+    """The request cannot be done, for a reason the user can act on."""
+
+
+def default_threads(model_bytes: int) -> int:
+    """One thread for a tiny model, where handing work over costs more than it saves; else every physical core."""
+    import psutil
+
+    return 1 if model_bytes < TINY_MODEL_BYTES else (psutil.cpu_count(logical=False) or 1)
+
+
+class LoadedModel:
+    """A model and its context. Not thread-safe."""
+
+    def __init__(self, path: Path, *, num_ctx: int, threads: int | None) -> None:
+        if not path.is_file():
+            raise RefusedRequest(f"There is no model file {path}.")
+        self.size = path.stat().st_size
+        parameters = native.llama_model_default_params()
+        self._model = native.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._model:
+            raise RefusedRequest(f"llama.cpp cannot read {path.name}: it is damaged, cut short, or of an unknown kind.")
+        self._vocab = native.llama_model_get_vocab(self._model)
+        self.n_vocab = int(native.llama_vocab_n_tokens(self._vocab))
+        context = native.llama_context_default_params()
+        context.n_ctx = min(num_ctx, native.llama_model_n_ctx_train(self._model))
+        context.n_batch = context.n_ubatch = SLICE
+        context.n_threads = context.n_threads_batch = threads or default_threads(self.size)
+        context.no_perf = True
+        self._context = native.llama_init_from_model(self._model, context)
+        if not self._context:
+            native.llama_model_free(self._model)
+            raise RefusedRequest(f"There is not enough memory to run {path.name} with a context of {context.n_ctx}.")
+        self.n_ctx = int(native.llama_n_ctx(self._context))
+        self._memory = native.llama_get_memory(self._context)
+        self._kept: list[int] = []
+        self._pieces: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        native.llama_free(self._context)
+        native.llama_model_free(self._model)
+
+    # -- words and tokens
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        while True:
+            tokens = (native.llama_token * room)()
+            count = native.llama_tokenize(self._vocab, data, len(data), tokens, room, add_special, parse_special)
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token; none for control tokens."""
+        known = self._pieces.get(token)
+        if known is None:
+            room = 64
+            while True:
+                buffer = ctypes.create_string_buffer(room)
+                count = native.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
+                if count >= 0:
+                    break
+                room = -count
+            known = self._pieces[token] = buffer.raw[:count]
+        return known
+
+    def end_tokens(self) -> list[int]:
+        return [token for token in range(self.n_vocab) if native.llama_vocab_is_eog(self._vocab, token)]
+
+    def special_tokens(self) -> dict[str, int]:
+        """Ids (−1 where there is none) and the two switches (0 or 1)."""
+        return {
+            "bos": int(native.llama_vocab_bos(self._vocab)),
+            "eos": int(native.llama_vocab_eos(self._vocab)),
+            "pad": int(native.llama_vocab_pad(self._vocab)),
+            "add_bos": int(native.llama_vocab_get_add_bos(self._vocab)),
+            "add_eos": int(native.llama_vocab_get_add_eos(self._vocab)),
+            "vocabulary": self.n_vocab,
+        }
+
+    @cached_property
+    def _formatter(self) -> Any:
+        template = native.llama_model_chat_template(self._model, None)
+        if not template:
+            raise RefusedRequest("The model file carries no chat template.")
+
+        def text_of(token: int) -> str:
+            return "" if token < 0 else native.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")
+
+        special = self.special_tokens()
+        return Jinja2ChatFormatter(
+            template=template.decode("utf-8"), eos_token=text_of(special["eos"]), bos_token=text_of(special["bos"])
+        )
+
+    def render(self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool) -> str:
+        """The prompt that the file's own chat template makes of the messages."""
+        import jinja2
+
+        formatter = self._formatter
+        formatter.add_generation_prompt = add_generation_prompt
+        try:
+            return str(formatter(messages=list(messages)).prompt)
+        except (jinja2.TemplateError, ValueError) as error:
+            raise RefusedRequest(f"The chat template of the model refuses these messages: {error}") from error
+
+    # -- running
+
+    def generate(self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        prompt = self.tokenize(self.render(messages, add_generation_prompt=True), add_special=False, parse_special=True)
+        tokens, text, logprobs = self._run(
+            prompt,
+            self._sampler(sampling),
+            int(sampling["max_tokens"]),
+            [str(s).encode() for s in sampling["stop"] if s],
+        )
+        ended = bool(tokens) and native.llama_vocab_is_eog(self._vocab, tokens[-1])
+        return {
+            "text": (b"".join(map(self.piece, tokens)) if text is None else text).decode("utf-8", "replace"),
+            "prompt_tokens": len(prompt),
+            "completion_tokens": len(tokens) - ended,
+            "seconds": time.perf_counter() - started,
+            "finish_reason": "stop" if ended or text is not None else "length",
+            "mean_logprob": sum(logprobs) / len(logprobs) if logprobs else None,
+        }
+
+    def greedy(self, prompt: Sequence[int], max_tokens: int) -> list[int]:
+        """The most likely continuation, its end token included where it comes before max_tokens."""
+        sampler = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
+        native.llama_sampler_chain_add(sampler, native.llama_sampler_init_greedy())
+        return self._run(list(prompt), sampler, max_tokens, [])[0]
+
+    def logits(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Scores of the next token after each of the given ones, [len(tokens), n_vocab]."""
+        if not 0 < len(tokens) <= self.n_ctx:
+            raise RefusedRequest(f"{len(tokens)} tokens do not fit a context of {self.n_ctx}.")
+        self._kept = []
+        native.llama_memory_clear(self._memory, True)
+        scores = np.empty((len(tokens), self.n_vocab), np.float32)
+        batch = native.llama_batch_init(SLICE, 0, 1)
+        try:
+            for start in range(0, len(tokens), SLICE):
+                part = tokens[start : start + SLICE]
+                batch.n_tokens = len(part)
+                for i, token in enumerate(part):
+                    batch.token[i], batch.pos[i], batch.logits[i] = token, start + i, 1
+                    batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
+                self._decode(batch)
+                rows = np.ctypeslib.as_array(native.llama_get_logits(self._context), (len(part), self.n_vocab))
+                scores[start : start + len(part)] = rows
+        finally:
+            native.llama_batch_free(batch)
+        native.llama_memory_clear(self._memory, True)
+        return scores
+
+    def _decode(self, batch: Any) -> None:
+        code = native.llama_decode(self._context, batch)
+        if code != 0:
+            self._kept = []
+            native.llama_memory_clear(self._memory, True)
+            raise RuntimeError(f"llama_decode ended with code {code}")
+
+    def _prefill(self, prompt: list[int]) -> None:
+        """Bring the prompt into the context, keeping the whole slices it shares with the one before."""
+        same = 0
+        for old, new in zip(self._kept, prompt[:-1], strict=False):
+            if old != new:
+                break
+            same += 1
+        same -= same % SLICE
+        if not same or not native.llama_memory_seq_rm(self._memory, 0, same, -1):
+            same = 0
+            native.llama_memory_clear(self._memory, False)
+        self._kept = []
+        for start in range(same, len(prompt), SLICE):
+            part = prompt[start : start + SLICE]
+            cells = (native.llama_token * len(part))(*part)  # the batch only points at them
+            self._decode(native.llama_batch_get_one(cells, len(part)))
+        self._kept = prompt[: len(prompt) - len(prompt) % SLICE]
+
+    def _sampler(self, sampling: Mapping[str, Any]) -> Any:
+        """The chain in llama.cpp's own order: penalties, top-k, top-p, temperature, draw."""
+        chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
+        penalty, temperature = float(sampling["repeat_penalty"]), float(sampling["temperature"])
+        parts = []
+        if penalty != 1.0:
+            parts.append(native.llama_sampler_init_penalties(self.n_vocab, PENALTY_WINDOW, penalty, 0.0, 0.0))
+        if temperature > 0:
+            parts += [
+                native.llama_sampler_init_top_k(int(sampling["top_k"])),
+                native.llama_sampler_init_top_p(float(sampling["top_p"]), 1),
+                native.llama_sampler_init_temp(temperature),
+                native.llama_sampler_init_dist(int(sampling["seed"]) & 0xFFFFFFFF),
+            ]
+        else:
+            parts.append(native.llama_sampler_init_greedy())
+        for part in parts:
+            native.llama_sampler_chain_add(chain, part)
+        return chain
+
+    def _run(
+        self, prompt: list[int], sampler: Any, max_tokens: int, stops: Sequence[bytes]
+    ) -> tuple[list[int], bytes | None, list[float]]:
+        """Tokens drawn (an end token last, if one came), the text where a stop string cut it, log-probabilities."""
+        try:
+            if not prompt or len(prompt) >= self.n_ctx:
+                raise RefusedRequest(
+                    f"The prompt has {len(prompt)} tokens; this model takes 1 to {self.n_ctx - 1} with room to answer."
+                )
+            self._prefill(prompt)
+            for token in prompt[-PENALTY_WINDOW:]:  # a penalty counts what the prompt ends with, as servers do
+                native.llama_sampler_accept(sampler, token)
+            return self._draw(sampler, min(max_tokens, self.n_ctx - len(prompt)), stops)
+        finally:
+            native.llama_sampler_free(sampler)
+
+    def _draw(self, sampler: Any, limit: int, stops: Sequence[bytes]) -> tuple[list[int], bytes | None, list[float]]:
+        context, vocab = self._context, self._vocab
+        cell = (native.llama_token * 1)()
+        batch = native.llama_batch_get_one(cell, 1)
+        tokens: list[int] = []
+        text = bytearray()
+        logprobs = LogProbs(self.n_vocab)
+        for _ in range(limit):
+            logprobs.see(native.llama_get_logits_ith(context, -1))
+            token = native.llama_sampler_sample(sampler, context, -1)
+            logprobs.took(token)
+            tokens.append(token)
+            if native.llama_vocab_is_eog(vocab, token):
+                break
+            if stops:
+                piece = self.piece(token)
+                text += piece
+                found = [text.find(stop, max(0, len(text) - len(piece) - len(stop))) for stop in stops]
+                if cuts := [at for at in found if at >= 0]:
+                    return tokens, bytes(text[: min(cuts)]), logprobs.values()
+            cell[0] = token
+            if len(tokens) < limit:
+                self._decode(batch)
+        return tokens, None, logprobs.values()
+
+
+class LogProbs:
+    """Log-probabilities of drawn tokens, computed many rows at a time: a call of numpy costs more than a row."""
+
+    def __init__(self, n_vocab: int) -> None:
+        self._rows = np.empty((max(1, min(64, LOGPROB_BUFFER_FLOATS // n_vocab)), n_vocab), np.float32)
+        self._bytes = n_vocab * 4
+        self._address = self._rows.ctypes.data
+        self._tokens: list[int] = []
+        self._values: list[float] = []
+
+    def see(self, logits: Any) -> None:
+        """Copy the scores that the next token is drawn from."""
+        ctypes.memmove(self._address + len(self._tokens) * self._bytes, logits, self._bytes)
+
+    def took(self, token: int) -> None:
+        self._tokens.append(token)
+        if len(self._tokens) == len(self._rows):
+            self._flush()
+
+    def values(self) -> list[float]:
+        if self._tokens:
+            self._flush()
+        return self._values
+
+    def _flush(self) -> None:
+        rows = self._rows[: len(self._tokens)]
+        chosen = rows[np.arange(len(rows)), self._tokens]
+        top = rows.max(axis=1, keepdims=True)
+        self._values += (chosen - top[:, 0] - np.log(np.exp(rows - top).sum(axis=1))).tolist()
+        self._tokens.clear()

@@ -1,0 +1,1 @@
+"""From a trained adapter to a proved model file."""

@@ -1,0 +1,241 @@
+"""Does a GGUF file behave like the model it was made from? The checks that stand before every promotion.
+
+The reference is the merged folder as Hugging Face runs it, its weights rounded to float16 like those in the file, so
+that what is left between the two is arithmetic alone. That the merged folder equals base + adapter is a check of its
+own (`prove_merge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.backends.backend import Message
+from core.backends.llamacpp import LlamaCppBackend
+from core.errors import BackendError, ProofError
+from core.release.proof_answers import MOST_PROMPTS, Answers, kl_divergence
+from core.release.proof_texts import chat_shapes, parity_texts
+from core.release.reference import Reference
+
+if TYPE_CHECKING:
+    import gguf
+
+Progress = Callable[[int, int], None]
+Prompt = Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofCheck:
+    """One check. `figure` was measured, `bound` is what it is held against; `detail` says how, and what differed."""
+
+    name: str
+    passed: bool
+    figure: float
+    bound: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a kind of file is held to.
+
+    kl_max, kl_mean: KL(reference ‖ file) of the next-token distributions, in nats, at most. top1: share of positions
+    with the same most likely token, at least. near_tie: logit gap of the reference under which two tokens count as
+    equally likely. greedy: share of answers whose first 32 tokens are the reference's, at least. stops: share of
+    answers that end where the reference ends, at least.
+    """
+
+    kl_max: float
+    kl_mean: float
+    top1: float
+    near_tie: float
+    greedy: float
+    stops: float
+
+
+# A structural fault (rotary order, a norm, the frequencies) gives a KL of 0.2 and more, float16 arithmetic under 1e-4.
+# float16 sums move logits by up to some 1e-3, so a smaller gap than `near_tie` may fall either way.
+F16 = Bounds(kl_max=1e-2, kl_mean=1e-3, top1=0.99, near_tie=1e-2, greedy=1.0, stops=1.0)
+EIGHT_BIT = Bounds(kl_max=0.1, kl_mean=1e-2, top1=0.95, near_tie=0.1, greedy=0.75, stops=0.8)
+FIVE_BIT = Bounds(kl_max=0.5, kl_mean=5e-2, top1=0.9, near_tie=0.3, greedy=0.5, stops=0.8)
+FOUR_BIT = Bounds(kl_max=2.0, kl_mean=0.15, top1=0.8, near_tie=0.5, greedy=0.3, stops=0.7)
+BOUNDS = {
+    "f16": F16,
+    "q8_0": EIGHT_BIT,
+    "q6_k": EIGHT_BIT,
+    "q5_k_m": FIVE_BIT,
+    "q5_k_s": FIVE_BIT,
+    "q4_k_m": FOUR_BIT,
+    "q4_k_s": FOUR_BIT,
+    "q4_0": FOUR_BIT,
+}
+MERGE_KL_MAX = 1e-2
+
+
+def prove(
+    reference_dir: Path,
+    gguf: Path,
+    prompts: Sequence[Prompt],
+    backend: LlamaCppBackend,
+    *,
+    kind: str,
+    progress: Progress | None = None,
+) -> list[ProofCheck]:
+    """Compare a GGUF file with the merged model folder it was made from; proved when every check passed.
+
+    A file that cannot be read gives the failed check alone. All prompts go through tokens and template; the first
+    `MOST_PROMPTS` that leave room for an answer are also run. Raises ProofError where there is no such prompt or the
+    kind has no bounds, ModelError where the reference cannot be loaded.
+    """
+    if kind not in BOUNDS:
+        raise ProofError(f"There is no bound for files of kind {kind!r}.", hint=f"Known are: {', '.join(BOUNDS)}.")
+    whole = _whole_file(gguf)
+    if not whole.passed:
+        return [whole]
+    model = str(gguf)
+    try:
+        special = backend.special_tokens(model)
+    except BackendError as error:
+        return [whole, ProofCheck("loads", False, 1, 0, error.message)]
+    reference = Reference(reference_dir)
+    checks = [whole, ProofCheck("loads", True, 0, 0, "llama.cpp opens the file")]
+    checks.append(_special_tokens(reference, backend, model, special))
+    checks.append(_token_parity(reference, backend, model, prompts))
+    checks.append(_template_parity(reference, backend, model, prompts))
+    if special["vocabulary"] != reference.vocabulary:
+        return checks  # the distributions have different lengths, and "special tokens" says so
+    answers = Answers(reference, backend, model, BOUNDS[kind].near_tie)
+    answers.run(prompts, progress)
+    return checks + _answer_checks(answers, BOUNDS[kind])
+
+
+def prove_merge(base_dir: Path, adapter_dir: Path, merged_dir: Path, prompts: Sequence[Prompt]) -> ProofCheck:
+    """Is the merged float16 folder the same model as base + adapter in float32?
+
+    The prompts may hold answers; every position of the rendered text is compared.
+    """
+    import numpy as np
+
+    trained, merged = Reference(base_dir, adapter_dir), Reference(merged_dir)
+    worst, same, positions = 0.0, 0, 0
+    for prompt in prompts[:MOST_PROMPTS]:
+        tokens = merged.encode(merged.render(prompt))[: merged.context_length]
+        expected, found = trained.logits(tokens), merged.logits(tokens)
+        shared = min(expected.shape[1], found.shape[1])
+        divergence = kl_divergence(expected[:, :shared], found[:, :shared])
+        worst = max(worst, float(divergence.max())) if np.isfinite(divergence).all() else float("inf")
+        same += int((expected.argmax(1) == found.argmax(1)).sum())
+        positions += len(tokens)
+    if not positions:
+        raise ProofError("There is no prompt to compare the merged model on.", hint="Record some feedback first.")
+    return ProofCheck(
+        "merged = adapter",
+        worst <= MERGE_KL_MAX,
+        worst,
+        MERGE_KL_MAX,
+        f"largest KL divergence over {positions} positions; the same most likely token at {same / positions:.2%}",
+    )
+
+
+def _whole_file(path: Path) -> ProofCheck:
+    """Is every byte that the file's own header speaks of there?"""
+    import gguf
+
+    name = "file is whole"
+    try:
+        size = path.stat().st_size
+        reader = gguf.GGUFReader(path)
+        end = max((int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors), default=0)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError) as error:
+        return ProofCheck(name, False, 1, 0, f"the file cannot be read: it is damaged or cut short ({error})")
+    missing = max(0, end - size)
+    architecture = _text(reader, "general.architecture")
+    detail = f"{len(reader.tensors)} tensors of the architecture {architecture}, {size} bytes"
+    return ProofCheck(name, missing == 0 and end > 0, missing, 0, detail)
+
+
+def _text(reader: gguf.GGUFReader, key: str) -> str:
+    field = reader.get_field(key)
+    return str(field.contents()) if field else "?"
+
+
+def _special_tokens(reference: Reference, backend: LlamaCppBackend, model: str, special: dict[str, int]) -> ProofCheck:
+    tokenizer = reference.tokenizer
+    wrong = [
+        f"{name} is {special[name]}, not {expected}"
+        for name, expected in (
+            ("bos", tokenizer.bos_token_id),
+            ("eos", tokenizer.eos_token_id),
+            ("pad", tokenizer.pad_token_id),
+            ("vocabulary", reference.vocabulary),
+        )
+        if expected is not None and special[name] != expected
+    ]
+    ends = backend.end_tokens(model)
+    wrong += [f"token {end} does not end an answer" for end in reference.end_ids if end not in ends]
+    text = "A text, encoded as a whole."
+    if backend.tokenize(model, text, add_special=True, parse_special=True) != reference.encode(text, add_special=True):
+        wrong.append("plain encoding puts other tokens before or after a text")
+    more = sorted(set(ends) - set(reference.end_ids))
+    detail = "; ".join(wrong) or f"beginning, end and padding agree; answers end at {reference.end_ids}"
+    if more:
+        detail += f"; llama.cpp also ends at {more}"
+    return ProofCheck("special tokens", not wrong, len(wrong), 0, detail)
+
+
+def _token_parity(reference: Reference, backend: LlamaCppBackend, model: str, prompts: Sequence[Prompt]) -> ProofCheck:
+    texts = parity_texts(reference.tokenizer.all_special_tokens)
+    texts += [message.content for prompt in prompts for message in prompt]
+    texts += [reference.render(prompt) for prompt in prompts]
+    differ = [
+        text
+        for text in texts
+        if backend.tokenize(model, text, add_special=False, parse_special=True) != reference.encode(text)
+    ]
+    share = 1 - len(differ) / len(texts)
+    detail = f"{len(texts) - len(differ)} of {len(texts)} texts give the same tokens"
+    if differ:
+        detail += f"; not {', '.join(ascii(text[:40]) for text in differ[:5])}"
+    return ProofCheck("token parity", not differ, share, 1, detail)
+
+
+def _template_parity(
+    reference: Reference, backend: LlamaCppBackend, model: str, prompts: Sequence[Prompt]
+) -> ProofCheck:
+    import jinja2
+
+    shapes: list[tuple[Prompt, bool]] = [*chat_shapes(), *((prompt, True) for prompt in prompts)]
+    differ: list[str] = []
+    for messages, follows in shapes:
+        expected: str | None
+        found: str | None
+        try:
+            expected = reference.render(messages, add_generation_prompt=follows)
+        except jinja2.TemplateError:
+            expected = None
+        try:
+            found = backend.render(model, messages, add_generation_prompt=follows)
+        except BackendError:
+            found = None
+        if expected != found:
+            differ.append(f"{'+'.join(message.role for message in messages)}: {(found or 'refused')[:60]!a}")
+    share = 1 - len(differ) / len(shapes)
+    detail = f"{len(shapes) - len(differ)} of {len(shapes)} conversations give the same prompt"
+    if differ:
+        detail += f"; not {'; '.join(differ[:3])}"
+    return ProofCheck("chat template", not differ, share, 1, detail)
+
+
+def _answer_checks(answers: Answers, bounds: Bounds) -> list[ProofCheck]:
+    where = f"over {answers.positions} positions of {answers.count} prompts with their answers"
+    top1, greedy, stops = answers.top1, answers.greedy_share, answers.stop_share
+    ties = f"; {answers.near_ties} near ties (the reference's gap is under {bounds.near_tie:g}) let pass"
+    return [
+        ProofCheck("logits: largest KL", answers.kl_max <= bounds.kl_max, answers.kl_max, bounds.kl_max, where),
+        ProofCheck("logits: mean KL", answers.kl_mean <= bounds.kl_mean, answers.kl_mean, bounds.kl_mean, where),
+        ProofCheck("logits: top-1 agreement", top1 >= bounds.top1, top1, bounds.top1, where),
+        ProofCheck("greedy answers", greedy >= bounds.greedy, greedy, bounds.greedy, answers.greedy_detail + ties),
+        ProofCheck("stops", stops >= bounds.stops, stops, bounds.stops, answers.stop_detail),
+    ]

@@ -1,0 +1,28 @@
+"""One tiny trained model file for the tests of the backends."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "release"))
+
+from tiny_llama import save_llama
+
+from core.release.gguf import export_gguf
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("served")
+    save_llama(folder / "model", train=90, max_position_embeddings=1024)
+    return str(export_gguf(folder / "model", folder / "model.gguf").path)
+
+
+@pytest.fixture(scope="session")
+def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("served")
+    save_llama(folder / "model", max_position_embeddings=1024, initializer_range=0.05)
+    return str(export_gguf(folder / "model", folder / "model.gguf").path)
