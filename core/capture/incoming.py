@@ -1,0 +1,201 @@
+"""Feedback as it comes in: checked, cleaned and sanitised, before anything is judged or stored."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
+
+from core.capture.sanitize import Seen, reserve, sanitize
+from core.config import close_names
+from core.errors import FinetuneError
+from core.validate.feedback import FEEDBACK_TYPES
+from storage.columns import clean as writable
+from storage.rows import EventRow, FeedbackType
+
+_TITLE: Final = "The feedback was not stored"
+_TEXTS: Final = ("prompt", "response", "correction", "context", "system")
+_LABELS: Final = ("category", "model", "source", "group_key")
+_LABEL_CHARS: Final = 500
+_USER_KEYS: Final = frozenset({"user_id", "user", "author", "author_id", "username"})
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One recorded output with what is said of it; the fields are the arguments of `Recorder.record`."""
+
+    prompt: str
+    response: str
+    category: str
+    model: str
+    score: float | None = None
+    feedback_type: FeedbackType | None = None
+    correction: str | None = None
+    verdict: Literal["good", "bad"] | None = None
+    confidence: float | None = None
+    context: str = ""
+    system: str = ""
+    source: str = "api"
+    group_key: str = ""
+    latency_ms: float | None = None
+    metadata: Mapping[str, Any] | None = None
+    created_at: float | None = None
+    sanitize: bool = True
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """What is left after checking and sanitising; `counts` says what was replaced, by kind."""
+
+    incoming: Incoming
+    texts: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    counts: Mapping[str, int]
+
+
+def incoming_from(row: Mapping[str, Any]) -> Incoming:
+    """The feedback in a mapping. Raises FinetuneError for a key that is missing or unknown."""
+    known = [entry.name for entry in fields(Incoming)]
+    for key in row:
+        if key not in known:
+            raise _refused(f"`{key}` is no field of feedback.", hint=close_names(str(key), set(known)))
+    for key in known[:4]:
+        if key not in row:
+            raise _refused(f"`{key}` is missing.", hint="Prompt, response, category and model are needed.")
+    return Incoming(**row)
+
+
+def clean(incoming: Incoming, *, max_chars: int, secret: bytes | None) -> Clean:
+    """Checks every field and sanitises the texts; `secret` keys the hash of user ids, None keeps personal data.
+
+    NUL and lone surrogates, which no file or terminal can hold, become U+FFFD. Raises FinetuneError.
+    """
+    _check_numbers(incoming)
+    texts = {name: _text(getattr(incoming, name), name, max_chars) for name in _TEXTS}
+    for name in ("prompt", "response"):
+        if not texts[name].strip():
+            raise _refused(f"The {name} is empty.", hint=f"Feedback needs a {name} with some text in it.")
+    for name in _LABELS:
+        if len(_text(getattr(incoming, name), name, _LABEL_CHARS)) == 0 and name in ("category", "model"):
+            raise _refused(f"The {name} is empty.", hint=f"Say which {name} answered.")
+    metadata = _plain_metadata(incoming.metadata, max_chars)
+    if secret is None:
+        return Clean(incoming, texts, metadata, {})
+    seen: Seen = {}
+    counts: Counter[str] = Counter()
+    for text in texts.values():
+        reserve(text, seen)
+    sanitised = {}
+    for name, text in texts.items():
+        sanitised[name], found = sanitize(text, seen=seen)
+        counts.update(found)
+    return Clean(incoming, sanitised, _sanitised(metadata, secret, seen, counts), dict(counts))
+
+
+def clean_correction(text: str, event: EventRow, *, max_chars: int, sanitised: bool) -> str:
+    """The correction of a stored event; a placeholder of the event stands for nobody else in it."""
+    plain = _text(text, "correction", max_chars)
+    if not sanitised:
+        return plain
+    seen: Seen = {}
+    reserve(event.prompt, seen)
+    reserve(event.response, seen)
+    return sanitize(plain, seen=seen)[0]
+
+
+def _text(value: Any, name: str, max_chars: int) -> str:
+    if value is None and name == "correction":
+        return ""
+    if not isinstance(value, str):
+        raise _refused(f"The {name} is {type(value).__name__}, not text.", hint="Give it as a string.")
+    if len(value) > max_chars:
+        raise _refused(
+            f"The {name} has {len(value):,} characters; at most {max_chars:,} are taken.",
+            hint="Shorten it, or raise capture.max_chars in the configuration.",
+        )
+    return writable(value)
+
+
+def _check_numbers(incoming: Incoming) -> None:
+    limits: tuple[tuple[str, float, float], ...] = (
+        ("score", 0.0, 100.0),
+        ("confidence", 0.0, 1.0),
+        ("latency_ms", 0.0, math.inf),
+        ("seconds", 0.0, math.inf),
+        ("created_at", 0.0, 1e11),
+    )
+    for name, low, high in limits:
+        value = getattr(incoming, name)
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not low <= value <= high:
+            top = f" to {high:g}" if math.isfinite(high) else " up"
+            raise _refused(f"{name} is {value!r}, not a number from {low:g}{top}.", hint="Correct it or leave it out.")
+    if incoming.feedback_type is not None and incoming.feedback_type not in FEEDBACK_TYPES:
+        raise _refused(
+            f"There is no feedback type `{incoming.feedback_type}`.",
+            hint=close_names(str(incoming.feedback_type), set(FEEDBACK_TYPES)),
+        )
+    if incoming.verdict not in (None, "good", "bad"):
+        raise _refused(f"`{incoming.verdict}` is no verdict.", hint="Use good or bad; a correction says more.")
+
+
+def _plain_metadata(metadata: Any, max_chars: int) -> Mapping[str, Any]:
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise _refused("The metadata is no mapping.", hint="Give it as an object with keys and values.")
+    try:
+        # Through JSON once, so that what is judged now is exactly what will be read back later.
+        text = json.dumps(dict(metadata), allow_nan=False)
+        loaded = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _refused(f"The metadata cannot be written as JSON ({error}).", hint="Use plain values only.") from error
+    if len(text) > max_chars:
+        raise _refused(f"The metadata has {len(text):,} characters.", hint=f"At most {max_chars:,} are taken.")
+    cleaned: Mapping[str, Any] = _writable(loaded)
+    return cleaned
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, list):
+        return [_writable(each) for each in value]
+    if isinstance(value, dict):
+        return {writable(key): _writable(each) for key, each in value.items()}
+    return value
+
+
+def _sanitised(value: Any, secret: bytes, seen: Seen, counts: Counter[str], key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {name: _sanitised(each, secret, seen, counts, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_sanitised(each, secret, seen, counts, key) for each in value]
+    if key in _USER_KEYS and isinstance(value, str | int) and not isinstance(value, bool):
+        counts["user_id"] += 1
+        return user_hash(str(value), secret)
+    if isinstance(value, str):
+        plain, found = sanitize(value, seen=seen)
+        counts.update(found)
+        return plain
+    return value
+
+
+def user_hash(user: str, secret: bytes) -> str:
+    """A stand-in for a user id that only the holder of `secret` could test a guess against; stable, not reversible."""
+    if re.fullmatch(r"user_[0-9a-f]{16}", user):
+        return user
+    return f"user_{hmac.new(secret, user.encode('utf-8', 'replace'), hashlib.sha256).hexdigest()[:16]}"
+
+
+def _refused(message: str, *, hint: str) -> FinetuneError:
+    return FinetuneError(message, title=_TITLE, hint=hint)

@@ -1,0 +1,140 @@
+"""Categories: the kinds of task that a model is specialised on, as data.
+
+They come from the TOML files in assets/categories, extended or overridden by `[categories.<name>]` in the home folder's
+`config.toml`. A new category may start from another one with `like = "<name>"`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from assets import ASSETS
+from core.config import close_names, config_from, read_toml
+from core.errors import CategoryError
+from storage.rows import Tier
+
+if TYPE_CHECKING:
+    from core.paths import Home
+
+QUALITY_PARTS: Final = (
+    "confidence", "score", "reasoning", "outcome", "human", "rag", "precedents", "context", "edge_case",
+    "common_pattern",
+)  # fmt: skip
+DEFAULT_WEIGHTS: Final[Mapping[str, float]] = {
+    "confidence": 0.35,
+    "reasoning": 0.15,
+    "outcome": 0.15,
+    "human": 0.20,
+    "rag": 0.10,
+    "precedents": 0.05,
+    "context": 0.10,
+    "edge_case": 0.10,
+    "common_pattern": 0.05,
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A kind of task. `complexity` is 0-1, `success_score` 0-100, `quality_weights` maps parts of the quality to 0-1.
+
+    Without a `base_model` of its own a category has the general default; an empty `system_prompt` means that none is
+    sent.
+    """
+
+    name: str
+    title: str
+    complexity: float = 0.5
+    system_prompt: str = ""
+    base_model: str = ""
+    validator: str = "none"
+    validator_options: Mapping[str, Any] = field(default_factory=dict)
+    success_score: float = 70.0
+    min_tier: Tier = "bronze"
+    quality_weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    guidelines: str = ""
+    preset: str = "own"
+
+
+def load_categories(home: Home) -> Mapping[str, Category]:
+    """Every category by name: the shipped ones, then the user's. Raises CategoryError on a wrong definition."""
+    found: dict[str, Category] = {}
+    for path in sorted((ASSETS / "categories").glob("*.toml")):
+        tables = read_toml(path)
+        preset = tables.get("preset", {})
+        ground = {"preset": preset["name"], "quality_weights": preset.get("quality_weights", DEFAULT_WEIGHTS)}
+        _extend(found, tables.get("categories"), path, ground)
+    tables = read_toml(home.config)
+    _extend(found, tables.get("categories"), home.config, {})
+    general = config_from(tables, home.config).train.base_model
+    return {name: replace(each, base_model=each.base_model or general) for name, each in found.items()}
+
+
+def category(categories: Mapping[str, Category], name: str) -> Category:
+    """The category of that name. Raises CategoryError that names the closest ones."""
+    found = categories.get(name)
+    if found is None:
+        raise CategoryError(f"There is no category `{name[:60]}`.", hint=close_names(name[:60], categories))
+    return found
+
+
+def _extend(found: dict[str, Category], tables: Any, path: Path, ground: Mapping[str, Any]) -> None:
+    if tables is None:
+        return
+    if not isinstance(tables, Mapping):
+        raise CategoryError(f"{path}: `categories` must hold sections.", hint="Write [categories.<name>].")
+    for name, table in tables.items():
+        where = f"{path}: categories.{name}"
+        if not _NAME.fullmatch(name):
+            raise CategoryError(
+                f"{where} is no name for a category.", hint="Use up to 40 of a-z, 0-9 and _, starting with a letter."
+            )
+        if not isinstance(table, Mapping):
+            raise CategoryError(f"{where} must be a section.", hint=f"Write [categories.{name}].")
+        values = {**ground, **table}
+        start = found.get(name, Category(name=name, title=name.replace("_", " ").capitalize()))
+        if "like" in values:
+            start = replace(category(found, str(values.pop("like"))), name=name, title=start.title, preset="own")
+        found[name] = _built(start, values, where)
+
+
+def _built(start: Category, values: Mapping[str, Any], where: str) -> Category:
+    known = {entry.name for entry in fields(Category)} - {"name"}
+    changed: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise CategoryError(f"{where}.{key} is no setting of a category.", hint=close_names(key, known))
+        changed[key] = _checked(key, value, f"{where}.{key}")
+    return replace(start, **changed)
+
+
+def _checked(key: str, value: Any, where: str) -> Any:
+    if key in ("complexity", "success_score"):
+        return _number(value, 1.0 if key == "complexity" else 100.0, where)
+    if key == "quality_weights":
+        if not isinstance(value, Mapping):
+            raise CategoryError(f"{where} must be a table.", hint="Write for example { score = 0.6, human = 0.2 }.")
+        for part in value:
+            if part not in QUALITY_PARTS:
+                hint = close_names(part, set(QUALITY_PARTS))
+                raise CategoryError(f"{where}.{part} is no part of the quality.", hint=hint)
+        return {part: _number(weight, 1.0, f"{where}.{part}") for part, weight in value.items()}
+    if key == "validator_options":
+        if not isinstance(value, Mapping):
+            raise CategoryError(f"{where} must be a table.", hint="Write for example { min_chars = 20 }.")
+        return dict(value)
+    if not isinstance(value, str):
+        raise CategoryError(f"{where} must be text in quotes.", hint='Write it as "…".')
+    if key == "min_tier" and value not in get_args(Tier):
+        raise CategoryError(f"{where} is no tier.", hint=f"Choose one of {', '.join(get_args(Tier))}.")
+    return value
+
+
+def _number(value: Any, high: float, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= high:
+        raise CategoryError(f"{where} must be a number from 0 to {high:g}.", hint="Correct the value.")
+    return float(value)

@@ -1,0 +1,212 @@
+"""The settings of a home folder: defaults here, overrides from its `config.toml`.
+
+Every number of the product that a user may want to change is a field of one of these sections. Only the standard
+library is used, so that reading the settings costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from core.paths import Home
+
+SECTIONS_ELSEWHERE: Final = frozenset({"categories"})
+
+
+def _number(default: float, low: float, high: float) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _choice(default: str, *allowed: str) -> Any:
+    return field(default=default, metadata={"allowed": allowed})
+
+
+@dataclass(frozen=True, slots=True)
+class General:
+    """`prefix` starts the names of versions and aliases; `author` is written beside a promotion."""
+
+    prefix: str = field(default="ft", metadata={"name": True})
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """`retention` is the most events kept per category; `max_chars` the longest text taken in one field."""
+
+    sanitize: bool = True
+    retention: int = _number(50_000, 100, 10_000_000)
+    max_chars: int = _number(1_000_000, 1_000, 100_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """The constants of the reward, the gate, active selection and the split. Days, shares 0-1, similarities 0-1."""
+
+    reward: str = _choice("tanh", "tanh", "bucket")
+    decay_per_day: float = _number(0.95, 0.5, 1.0)
+    difficulty_weight: float = _number(1.5, 0.0, 10.0)
+    balance_at: int = _number(100, 1, 1_000_000)
+    min_reward: float = _number(0.3, -1.0, 1.0)
+    min_score: float = _number(70.0, 0.0, 100.0)
+    near_duplicate: float = _number(0.9, 0.5, 1.0)
+    uncertainty_weight: float = _number(0.4, 0.0, 1.0)
+    diversity_weight: float = _number(0.3, 0.0, 1.0)
+    quality_weight: float = _number(0.3, 0.0, 1.0)
+    held_out_percent: int = _number(20, 1, 90)
+    max_test: int = _number(200, 1, 100_000)
+    max_validation: int = _number(100, 1, 100_000)
+    curriculum: bool = True
+    active: bool = True
+    weigh_by_reward: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """What a run starts with unless its form says otherwise; `base_model` is a preset's name or a folder."""
+
+    base_model: str = "demo"
+    epochs: int = _number(3, 1, 1_000)
+    learning_rate: float = _number(2e-4, 1e-8, 1.0)
+    batch_size: int = _number(1, 1, 4_096)
+    accumulation: int = _number(8, 1, 4_096)
+    rank: int = _number(8, 1, 1_024)
+    alpha: int = _number(16, 1, 4_096)
+    dropout: float = _number(0.05, 0.0, 0.9)
+    max_length: int = _number(512, 16, 1_000_000)
+    warmup_ratio: float = _number(0.05, 0.0, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """The sampling parameters that a published model carries, and that both arms of an A/B test use."""
+
+    temperature: float = _number(0.3, 0.0, 5.0)
+    top_p: float = _number(0.9, 0.01, 1.0)
+    top_k: int = _number(40, 0, 100_000)
+    num_ctx: int = _number(4096, 64, 10_000_000)
+    repeat_penalty: float = _number(1.0, 0.1, 10.0)
+    max_tokens: int = _number(512, 1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Ab:
+    """When a candidate may be promoted: tests, share of wins, evidence (e-value), latency ratio, allowed loss."""
+
+    min_tests: int = _number(100, 1, 1_000_000)
+    min_win_rate: float = _number(0.65, 0.0, 1.0)
+    evidence: float = _number(20.0, 1.0, 1e9)
+    latency_ratio: float = _number(1.5, 1.0, 100.0)
+    success_margin: float = _number(0.05, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What happens by itself."""
+
+    auto_train: bool = True
+    auto_promote: bool = False
+    auto_rollback: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings, section by section."""
+
+    general: General = General()
+    capture: Capture = Capture()
+    select: Select = Select()
+    train: Train = Train()
+    publish: Publish = Publish()
+    ab: Ab = Ab()
+    loop: Loop = Loop()
+
+
+def load_config(home: Home) -> Config:
+    """The settings of a home folder; without a `config.toml` the defaults.
+
+    Raises ConfigError naming the file, the key and what is allowed.
+    """
+    return config_from(read_toml(home.config), home.config)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, or none when it does not exist. Raises ConfigError when it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}.", hint="Correct that line, or move the file away.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not written in UTF-8.", hint="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file.") from error
+
+
+def config_from(tables: Mapping[str, Any], path: Path) -> Config:
+    """The settings from parsed tables; `path` is only named in errors."""
+    known = {section.name: section.default for section in fields(Config)}
+    sections: dict[str, Any] = {}
+    for name, table in tables.items():
+        if name in SECTIONS_ELSEWHERE:
+            continue
+        if name not in known:
+            raise ConfigError(f"{path}: [{name}] is no section.", hint=close_names(name, {*known, *SECTIONS_ELSEWHERE}))
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{path}: `{name}` must be a section.", hint=f"Write [{name}] above its keys.")
+        sections[name] = section_from(known[name], table, f"{path}: {name}")
+    return Config(**sections)
+
+
+def section_from(defaults: Any, table: Mapping[str, Any], where: str) -> Any:
+    """`defaults` (a section) with the keys of `table` laid over it, each checked for type and range."""
+    known = {entry.name: entry for entry in fields(defaults)}
+    values = {name: getattr(defaults, name) for name in known}
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(f"{where}.{key} is no setting.", hint=close_names(key, known))
+        values[key] = _checked(value, values[key], known[key].metadata, f"{where}.{key}")
+    return type(defaults)(**values)
+
+
+def close_names(name: str, known: Mapping[str, Any] | set[str]) -> str:
+    """A hint: the names most like `name`, or all of them."""
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(sorted(known))}."
+
+
+def _checked(value: Any, default: Any, limits: Mapping[str, Any], where: str) -> Any:
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}…"
+    wrong = f"{where} is {shown}, but must be "
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{wrong}true or false.", hint="Write it without quotes.")
+        return value
+    if isinstance(default, str):
+        return _checked_text(value, limits, wrong)
+    low, high = limits["low"], limits["high"]
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    fits = isinstance(value, int) if isinstance(default, int) else isinstance(value, int | float)
+    if isinstance(value, bool) or not fits or not math.isfinite(value) or not low <= value <= high:
+        raise ConfigError(f"{wrong}{kind} from {low:g} to {high:g}.", hint="Correct the value or remove the line.")
+    return type(default)(value)
+
+
+def _checked_text(value: Any, limits: Mapping[str, Any], wrong: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{wrong}text in quotes.", hint='Write it as "…".')
+    allowed = limits.get("allowed", ())
+    if allowed and value not in allowed:
+        raise ConfigError(f"{wrong}one of: {', '.join(allowed)}.", hint="Choose one of these.")
+    if limits.get("name") and not (value.isascii() and value.isalnum() and value == value.lower()):
+        raise ConfigError(f"{wrong}made of the letters a-z and digits.", hint='For example "ft".')
+    return value

@@ -1,0 +1,254 @@
+"""A parser of Mermaid's `erDiagram` language that accepts what Mermaid's own grammar accepts.
+
+It goes on after an error at the next line, so one slip costs one finding and the rest is still read.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*(?:mermaid)?[ \t]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.S | re.M)
+_FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n.*?\n---[ \t]*(?:\n|\Z)", re.S)
+_COMMENT_LINE = re.compile(r"^[ \t]*%%.*$", re.M)
+
+_BLANK = re.compile(r"[ \t\r\f\v]*")
+_SPACE = re.compile(r"\s*")
+_LINE_REST = re.compile(r"[^\n]*")
+_HEADER = re.compile(r"erDiagram\b", re.I)
+_SETTING = re.compile(
+    r"(?:accTitle\s*:[^\n]*|accDescr\s*:[^\n]*|accDescr\s*\{[^}]*\}|title[ \t]+[^\n{|}:]+(?=\n|\Z)"
+    r"|direction[ \t]+(?:TB|BT|RL|LR)[^\n]*|(?:style|classDef)[ \t]+[\w,*-]+[ \t]+[\w-]+[ \t]*:[^\n]*"
+    r"|class[ \t]+[\w,*-]+[ \t]+[\w,*-]+(?=[ \t]*(?:\n|\Z)))",
+    re.I,
+)
+_SUBGRAPH = re.compile(r'subgraph[ \t]+(?:"[^"\n]+"|[\w*-]+)[ \t]*(?:\[[^\]\n]+\])?[ \t]*(?=\n)', re.I)
+_END = re.compile(r"end\b", re.I)
+# What Mermaid reads as something else wherever a name or a label may stand.
+_TAKEN = (
+    r"(?!--|\.\.|\.-|-\."
+    r"|(?:style|classDef|class|subgraph|end|(?:zero|one) or (?:zero|one|more|many)|only one|one|many|to)\b)"
+)
+_PLAIN = rf"{_TAKEN}(?:[^\x00-\x7F]|[A-Za-z_.*-])(?:[^\x00-\x7F]|[\w.*-])*"
+_NAME = re.compile(rf'"[^"%\r\n\v\\]+"|(?!1\s+["\'A-Za-z_])\d+(?:\.\d+)?|{_PLAIN}', re.I)
+_ALIAS = re.compile(rf"\[[ \t]*({_NAME.pattern})[ \t]*\]", re.I)
+_CLASSES = re.compile(r":::[ \t]*[\w*-]+(?:[ \t]*,[ \t]*[\w*-]+)*")
+_OPEN = re.compile(r"\{")
+_CLOSE = re.compile(r"\}")
+_COLON = re.compile(r":(?!::)")
+_LABEL = re.compile(rf'"[^"]*"|{_PLAIN}', re.I)
+_LINK = re.compile(r"--|\.\.|\.-|-\.|optionally to\b|to\b", re.I)
+# Which side of a relation holds one row (at most) and which may hold many.
+_MANY = r"one or more\b|one or many\b|zero or more\b|zero or many\b|many\(0\)|many\(1\)|many\b|1\+|0\+"
+_ONE = r"one or zero\b|zero or one\b|only one\b|one\b|1(?!\w)"
+_CARDINALITY = re.compile(rf"(?P<many>{_MANY}|\}}o\b|\}}\||o\{{|\|\{{)|(?P<one>{_ONE}|\|\||\|o\b|o\||u(?=[.|-]))", re.I)
+_KEY = re.compile(r"(?:PK|FK|UK)\b", re.I)
+_WORD = re.compile(r"[^\s~]*~[^\n]*~[^\s]*|[*A-Za-z_\u00C0-\uFFFF][A-Za-z0-9\-_\[\]().,\u00C0-\uFFFF*]*|`[^`]+`")
+_OPTIONAL = re.compile(r"\?")
+_COMMA = re.compile(r",")
+_COMMENT = re.compile(r'"[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute line, e.g. `int id PK "the key"`."""
+
+    type: str
+    name: str
+    keys: tuple[str, ...]
+    comment: str
+    line: int
+
+
+@dataclass(slots=True)
+class Entity:
+    """An entity, merged over all places that name it; `line` is that of its block, else the first that names it."""
+
+    name: str
+    line: int
+    alias: str = ""
+    attributes: list[Attribute] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation line; `left_many` and `right_many` say on which sides there may be many rows."""
+
+    left: str
+    right: str
+    left_many: bool
+    right_many: bool
+    label: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyntaxProblem:
+    """A place that Mermaid would refuse."""
+
+    line: int
+    message: str
+
+
+@dataclass(slots=True)
+class Diagram:
+    """What was read: entities by name in order of appearance, relations, problems and the number of lines."""
+
+    entities: dict[str, Entity] = field(default_factory=dict)
+    relations: list[Relation] = field(default_factory=list)
+    problems: list[SyntaxProblem] = field(default_factory=list)
+    lines: int = 0
+
+
+def parse(text: str) -> Diagram:
+    """Read an ER diagram, bare or inside a Mermaid code fence; line numbers count from the first line of `text`."""
+    fence = FENCE.search(text)
+    start = fence.start(1) if fence else 0
+    body = fence.group(1) if fence else text
+    reader = _Reader(body, first_line=text.count("\n", 0, start) + 1)
+    reader.document()
+    reader.diagram.lines = len(body.rstrip().split("\n")) if body.strip() else 0
+    return reader.diagram
+
+
+class _Refused(Exception):
+    """What stands at the cursor cannot follow here; `line` is where the trouble began, None for the cursor's line."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Reader:
+    """A cursor over the text with one method for each rule of the grammar."""
+
+    def __init__(self, body: str, *, first_line: int) -> None:
+        blanked = _FRONT_MATTER.sub(lambda match: "\n" * match.group().count("\n"), body)
+        self._text = _COMMENT_LINE.sub("", blanked)
+        self._at = 0
+        self._first_line = first_line
+        self._depth = 0
+        self._breaks = [index for index, char in enumerate(self._text) if char == "\n"]
+        self.diagram = Diagram()
+
+    def document(self) -> None:
+        self._take(_SPACE)
+        if not self._take(_HEADER):
+            self._problem("the text does not begin with `erDiagram`")
+            return
+        while self._take(_SPACE) is not None and self._at < len(self._text):
+            try:
+                self._statement()
+            except _Refused as refused:
+                self._problem(str(refused), refused.line)
+                self._take(_LINE_REST)
+        if self._depth:
+            self._problem("a `subgraph` is never closed with `end`")
+
+    def _line(self) -> int:
+        return self._first_line + bisect_right(self._breaks, self._at - 1)
+
+    def _problem(self, message: str, line: int | None = None) -> None:
+        self.diagram.problems.append(SyntaxProblem(line or self._line(), message))
+
+    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        match = pattern.match(self._text, self._at)
+        if match:
+            self._at = match.end()
+        return match
+
+    def _need(self, pattern: re.Pattern[str], wanted: str) -> str:
+        self._take(_BLANK)
+        match = self._take(pattern)
+        if match is None:
+            rest = _LINE_REST.match(self._text, self._at)
+            seen = rest.group().strip()[:24] if rest else ""
+            raise _Refused(f"expected {wanted}, found " + (f"`{seen}`" if seen else "the end of the line"))
+        return match.group()
+
+    def _statement(self) -> None:
+        if self._take(_SETTING):
+            return
+        if self._take(_SUBGRAPH):
+            self._depth += 1
+            return
+        if self._depth and self._take(_END):
+            self._depth -= 1
+            return
+        line = self._line()
+        left = self._need(_NAME, "an entity name").strip('"')
+        self._take(_BLANK)
+        alias = self._take(_ALIAS)
+        self._classes()
+        ends = None if alias else self._take(_CARDINALITY)
+        if ends is not None:
+            self._relation(left, bool(ends["many"]), line)
+            return
+        entity = self._entity(left, line)
+        if alias:
+            entity.alias = alias.group(1).strip('"')
+        if self._take(_OPEN):
+            entity.line = line if not entity.attributes else entity.line
+            self._block(entity)
+
+    def _relation(self, left: str, left_many: bool, line: int) -> None:
+        self._need(_LINK, "`--` or `..` between the two cardinalities")
+        self._take(_BLANK)
+        end = self._take(_CARDINALITY)
+        if end is None:
+            raise _Refused(f"the relation of `{left}` has no cardinality such as `o{{` on its right side")
+        right = self._need(_NAME, "the second entity of the relation").strip('"')
+        self._classes()
+        self._need(_COLON, "`:` and a label after the relation")
+        label = self._need(_LABEL, "a label after `:`").strip('"')
+        self._entity(left, line)
+        self._entity(right, line)
+        self.diagram.relations.append(Relation(left, right, left_many, bool(end["many"]), label, line))
+
+    def _classes(self) -> None:
+        self._take(_BLANK)
+        self._take(_CLASSES)
+        self._take(_BLANK)
+
+    def _entity(self, name: str, line: int) -> Entity:
+        return self.diagram.entities.setdefault(name, Entity(name, line))
+
+    def _block(self, entity: Entity) -> None:
+        while True:
+            self._take(_SPACE)
+            if self._take(_CLOSE):
+                return
+            if self._at >= len(self._text):
+                raise _Refused(f"the block of `{entity.name}` is never closed with `}}`")
+            try:
+                entity.attributes.append(self._attribute())
+            except _Refused as refused:
+                self._problem(str(refused), refused.line)
+                self._at = max(self._at, min(self._next("\n"), self._next("}")))
+
+    def _next(self, mark: str) -> int:
+        found = self._text.find(mark, self._at)
+        return len(self._text) if found < 0 else found
+
+    def _attribute(self) -> Attribute:
+        line = self._line()
+        kind = self._need(_WORD, "an attribute type or `}`")
+        self._take(_OPTIONAL)
+        self._take(_SPACE)
+        if self._text.startswith("}", self._at):
+            raise _Refused(f"the attribute `{kind}` needs a type and a name", line)
+        if _KEY.match(self._text, self._at):
+            raise _Refused(f"the attribute `{kind}` has a key but no name", line)
+        name = self._need(_WORD, f"the name of the `{kind}` attribute").strip("`")
+        keys: list[str] = []
+        self._take(_SPACE)
+        if _KEY.match(self._text, self._at):
+            keys.append(self._need(_KEY, "a key").upper())
+            self._take(_SPACE)
+            while self._take(_COMMA):
+                self._take(_SPACE)
+                keys.append(self._need(_KEY, "`PK`, `FK` or `UK` after the comma").upper())
+                self._take(_SPACE)
+        comment = self._take(_COMMENT)
+        return Attribute(kind, name, tuple(keys), comment.group().strip('"') if comment else "", line)

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from core.categories import Category, load_categories
+from core.config import Config, Select
+from core.errors import RunError
+from core.paths import Home
+from core.select.dataset import Selection, freeze, select_dataset
+from core.select.held_out import held_out_events
+from core.select.review import review_order
+from core.select.split import bucket, content_hash, is_held_out, is_validation, prompt_hash
+from storage import datasets, events, judgments, runs
+from storage.db import Store
+from storage.rows import EventFilter, NewEvent
+
+NOW = 1_700_000_000.0
+Add = Callable[..., int]
+
+
+@pytest.fixture
+def erd(home: Home) -> Category:
+    """ER diagrams without their validator: these tests are about selection."""
+    return replace(load_categories(home)["erd"], validator="none")
+
+
+@pytest.fixture
+def add(store: Store) -> Add:
+    def adder(prompt: str, response: str = "", *, score: float | None = 95.0, **over: object) -> int:
+        key = prompt_hash(prompt)
+        answer = response or f"A long and particular answer to {prompt}, number {key[3:15]} of its kind {key[15:]}"
+        event = NewEvent(
+            created_at=NOW - 60.0,
+            category="erd",
+            model="m",
+            prompt=prompt,
+            response=answer,
+            content_hash=content_hash(prompt, answer),
+            prompt_hash=key,
+            bucket=bucket(key),
+            feedback_type="success" if score and score >= 80 else "neutral",
+            score=score,
+            valid=True,
+            quality=0.7,
+            tier="bronze",
+        )
+        return events.add(store, replace(event, **over))  # type: ignore[arg-type]
+
+    return adder
+
+
+def prompts(number: int, *, held_out: bool | None = False) -> list[str]:
+    """Prompts unlike each other, of one side of the split (or of both, for None)."""
+    found = []
+    index = 0
+    while len(found) < number:
+        text = f"{prompt_hash(str(index))[3:]} asks for {prompt_hash(str(-index))[3:]}"
+        if held_out is None or is_held_out(bucket(prompt_hash(text))) is held_out:
+            found.append(text)
+        index += 1
+    return found
+
+
+def chosen(
+    store: Store,
+    home: Home,
+    erd: Category,
+    *,
+    seed: int = 0,
+    now: float = NOW,
+    limit: int | None = None,
+    **over: object,
+) -> Selection:
+    config = Config(select=Select(**over))  # type: ignore[arg-type]
+    return select_dataset(store, home, erd, now=now, seed=seed, limit=limit, config=config)
+
+
+def split(selection: Selection, name: str) -> list[int]:
+    return [item.event_id for item in selection.items if item.split == name]
+
+
+def test_nothing_gives_nothing_and_cannot_be_frozen(store: Store, home: Home, erd: Category) -> None:
+    selection = chosen(store, home, erd)
+    assert selection.items == []
+    assert selection.summary == "erd: 0 of 0 eligible"
+    with pytest.raises(RunError, match="nothing to train on"):
+        freeze(store, selection, now=NOW, config=Config())
+
+
+def test_a_tiny_category_trains_on_all_and_is_never_tested_on_it(
+    store: Store, home: Home, erd: Category, add: Add
+) -> None:
+    ids = [add(text) for text in prompts(4, held_out=True)]
+    selection = chosen(store, home, erd)
+    assert sorted(split(selection, "train")) == ids
+    assert split(selection, "test") == []
+    dataset = freeze(store, selection, now=NOW, config=Config())
+    run = runs.enqueue(
+        store, created_at=NOW, category="erd", base_model="b", method="sft", settings={}, dataset_id=dataset,
+        parent_version=None,
+    )  # fmt: skip
+    assert runs.claim(store, run, pid=1, pid_started=1.0, now=NOW)
+    fresh = [add(text) for text in prompts(8, held_out=True)[4:]]
+    again = chosen(store, home, erd)
+    assert sorted(split(again, "test")) == fresh
+    assert sorted(split(again, "train")) == ids
+    assert sorted(event.id for event in held_out_events(store, "erd", limit=9)) == fresh
+
+
+def test_every_event_is_taken_or_has_a_reason(store: Store, home: Home, erd: Category, add: Add) -> None:
+    texts = prompts(10)
+    add(texts[0])
+    add(texts[1], score=55.0)
+    add(texts[2], score=70.0)
+    add(texts[3], score=None)
+    add(texts[4], response="TODO: write this answer some day, perhaps tomorrow")
+    bad = add(texts[5])
+    confirmed = add(texts[6], score=None)
+    corrected = add(texts[7], score=20.0)
+    judgments.judge(store, bad, "bad", now=NOW)
+    judgments.judge(store, confirmed, "good", now=NOW)
+    judgments.judge(store, corrected, "correct", correction="the right answer, in full", now=NOW)
+    add(texts[8], score=75.0)
+    add(texts[9], created_at=NOW - 400 * 86_400.0)
+    selection = chosen(store, home, erd)
+    assert selection.counts["held_back"] == {
+        "low score": 2, "no score": 1, "generic": 1, "rejected by a human": 1, "low tier": 1,
+    }  # fmt: skip
+    assert selection.counts["reasons"]["low score"] == ["score 55 ≤ 70", "score 70 ≤ 70"]  # type: ignore[index]
+    assert (selection.counts["considered"], selection.counts["eligible"], selection.counts["corrections"]) == (10, 4, 1)
+    assert selection.summary.startswith("erd: 4 of 10 eligible; 2 held back for a low score, 1 ")
+    lesson = next(item for item in selection.items if item.event_id == corrected)
+    assert lesson.target == "the right answer, in full"
+
+
+def test_a_judgment_that_was_taken_back_counts_no_more(store: Store, home: Home, erd: Category, add: Add) -> None:
+    event = add(prompts(1)[0])
+    judgments.judge(store, event, "reject", now=NOW)
+    assert chosen(store, home, erd).counts["eligible"] == 0
+    judgments.undo(store, now=NOW)
+    assert chosen(store, home, erd).counts["eligible"] == 1
+
+
+def test_an_invalid_correction_is_held_back(store: Store, home: Home, add: Add) -> None:
+    event = add(prompts(1)[0], score=20.0)
+    judgments.judge(store, event, "correct", correction="no diagram at all", now=NOW)
+    selection = chosen(store, home, load_categories(home)["erd"])
+    assert selection.counts["held_back"] == {"invalid correction": 1}
+
+
+def test_of_near_duplicates_the_correction_stays(store: Store, home: Home, erd: Category, add: Add) -> None:
+    text = prompts(1)[0]
+    add(text, "the same long answer to the question, with dots")
+    kept = add(text + ".", "something wholly wrong", score=10.0)
+    judgments.judge(store, kept, "correct", correction="the same long answer to the question, with dots.", now=NOW)
+    selection = chosen(store, home, erd)
+    assert split(selection, "train") == [kept]
+    assert selection.summary == "erd: 1 of 2 eligible; 1 held back as near-duplicates"
+
+
+def test_held_out_prompts_never_stand_in_train_as_data_grows(store: Store, home: Home, erd: Category, add: Add) -> None:
+    sides: dict[int, str] = {}
+    for text in prompts(120, held_out=None):
+        add(text)
+        if len(sides) % 30 and events.count(store, EventFilter()) % 40:
+            continue
+        for item in chosen(store, home, erd).items:
+            if item.split == "test" or sides.get(item.event_id) == "test":
+                assert sides.setdefault(item.event_id, item.split) == item.split
+    selection = chosen(store, home, erd)
+    by_split = {name: {prompt_hash(i.prompt) for i in selection.items if i.split == name} for name in ("train", "test")}
+    assert not by_split["train"] & by_split["test"]
+    watching = [item for item in selection.items if item.split == "validation"]
+    assert watching
+    assert all(is_validation(bucket(prompt_hash(item.prompt))) for item in watching)
+
+
+def test_the_same_question_gives_the_same_answer_whenever_it_is_asked(
+    store: Store, home: Home, erd: Category, add: Add
+) -> None:
+    for number, text in enumerate(prompts(40)):
+        add(text, score=80.0 + number / 2, created_at=NOW - number * 86_400.0)
+    first, later = chosen(store, home, erd), chosen(store, home, erd, now=NOW + 90 * 86_400.0)
+    assert first.hash == later.hash
+    assert chosen(store, home, erd, seed=1).hash != first.hash
+    config = Config()
+    assert freeze(store, first, now=NOW, config=config) == freeze(store, later, now=NOW + 1, config=config)
+    assert datasets.items(store, 1) == first.items
+
+
+def test_train_order_weights_and_stages(store: Store, home: Home, erd: Category, add: Add) -> None:
+    for number, text in enumerate(prompts(40)):
+        add(text, score=80.0 + number / 2)
+    items = [item for item in chosen(store, home, erd).items if item.split == "train"]
+    assert [item.position for item in items] == list(range(len(items)))
+    ranks = [("easy", "medium", "hard").index(item.stage) for item in items]
+    assert ranks == sorted(ranks)
+    assert set(Counter(ranks)) == {0, 1, 2}
+    assert sum(item.weight for item in items) / len(items) == pytest.approx(1.0, abs=1e-4)
+    assert max(item.weight for item in items) > min(item.weight for item in items)
+    plain = chosen(store, home, erd, weigh_by_reward=False)
+    assert {item.weight for item in plain.items} == {1.0}
+
+
+def test_a_limit_takes_the_most_informative(store: Store, home: Home, erd: Category, add: Add) -> None:
+    ids = [add(text, score=99.0) for text in prompts(30)]
+    judgments.judge(store, ids[3], "correct", correction="a better answer altogether", now=NOW)
+    selection = chosen(store, home, erd, limit=5)
+    assert len(split(selection, "train")) == 5
+    assert ids[3] in split(selection, "train")
+    assert selection.counts["eligible"] == 30
+
+
+def test_a_level_mixes_stages(store: Store, home: Home, erd: Category, add: Add) -> None:
+    for number, text in enumerate(prompts(60)):
+        add(text, score=80.0 + number / 3)
+    selection = select_dataset(store, home, erd, now=NOW, seed=0, limit=10, level=1, config=Config())
+    assert selection.counts["stages"] == {"easy": 7, "medium": 3}
+
+
+def test_the_test_split_has_distinct_prompts_in_a_stable_order(store: Store, add: Add) -> None:
+    texts = prompts(12, held_out=True)
+    for text in texts:
+        add(text)
+    better = add(texts[0], "another answer", score=10.0)
+    judgments.judge(store, better, "correct", correction="the reference", now=NOW)
+    rejected = add(prompts(13, held_out=True)[12])
+    judgments.judge(store, rejected, "reject", now=NOW)
+    found = held_out_events(store, "erd", limit=100)
+    assert [event.prompt_hash for event in found] == sorted(prompt_hash(text) for text in texts)
+    assert better in [event.id for event in found]
+    assert [event.id for event in held_out_events(store, "erd", limit=5)] == [event.id for event in found[:5]]
+
+
+def test_review_asks_for_what_teaches_most_first(store: Store, add: Add) -> None:
+    texts = prompts(6)
+    sure = add(texts[0], score=99.0)
+    unsure = add(texts[1], score=5.0, feedback_type="validation_failure")
+    copy = add(texts[1] + "!", score=5.0, feedback_type="validation_failure")
+    other = add(texts[2], score=30.0, feedback_type="validation_failure")
+    judged = add(texts[3], score=1.0)
+    judgments.judge(store, judged, "good", now=NOW)
+    found = review_order(store, EventFilter(category="erd", verdict="pending"))
+    assert list(found) == [unsure, other, copy, sure]
+    assert list(review_order(store, EventFilter(verdict="pending"), limit=2)) == [unsure, other]
+    assert list(review_order(store, EventFilter(category="none"))) == []
