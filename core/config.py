@@ -40,10 +40,9 @@ class General:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """`retention` is the most events kept per category; `max_chars` the longest text taken in one field."""
+    """`max_chars` is the longest text taken in one field."""
 
     sanitize: bool = True
-    retention: int = _number(50_000, 100, 10_000_000)
     max_chars: int = _number(1_000_000, 1_000, 100_000_000)
 
 
@@ -71,18 +70,13 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """What a run starts with unless its form says otherwise; `base_model` is a preset's name or a folder."""
+    """`base_model` is a preset's name or a folder; `settings` holds the other keys of the section as they were written.
+
+    They are those of `core.train.config.TrainSettings`, which checks them and knows their defaults.
+    """
 
     base_model: str = "demo"
-    epochs: int = _number(3, 1, 1_000)
-    learning_rate: float = _number(2e-4, 1e-8, 1.0)
-    batch_size: int = _number(1, 1, 4_096)
-    accumulation: int = _number(8, 1, 4_096)
-    rank: int = _number(8, 1, 1_024)
-    alpha: int = _number(16, 1, 4_096)
-    dropout: float = _number(0.05, 0.0, 0.9)
-    max_length: int = _number(512, 16, 1_000_000)
-    warmup_ratio: float = _number(0.05, 0.0, 0.9)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +104,9 @@ class Ab:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What happens by itself."""
+    """What happens by itself: with `auto_promote` a run promotes its version when the A/B test says so."""
 
-    auto_train: bool = True
     auto_promote: bool = False
-    auto_rollback: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +116,7 @@ class Config:
     general: General = General()
     capture: Capture = Capture()
     select: Select = Select()
-    train: Train = Train()
+    train: Train = field(default_factory=Train)
     publish: Publish = Publish()
     ab: Ab = Ab()
     loop: Loop = Loop()
@@ -154,7 +146,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def config_from(tables: Mapping[str, Any], path: Path) -> Config:
     """The settings from parsed tables; `path` is only named in errors."""
-    known = {section.name: section.default for section in fields(Config)}
+    known = {entry.name: getattr(Config(), entry.name) for entry in fields(Config)}
     sections: dict[str, Any] = {}
     for name, table in tables.items():
         if name in SECTIONS_ELSEWHERE:
@@ -163,7 +155,10 @@ def config_from(tables: Mapping[str, Any], path: Path) -> Config:
             raise ConfigError(f"{path}: [{name}] is no section.", hint=close_names(name, {*known, *SECTIONS_ELSEWHERE}))
         if not isinstance(table, Mapping):
             raise ConfigError(f"{path}: `{name}` must be a section.", hint=f"Write [{name}] above its keys.")
-        sections[name] = section_from(known[name], table, f"{path}: {name}")
+        if name == "train":
+            sections[name] = _train_from(table, f"{path}: {name}")
+        else:
+            sections[name] = section_from(known[name], table, f"{path}: {name}")
     return Config(**sections)
 
 
@@ -176,6 +171,11 @@ def section_from(defaults: Any, table: Mapping[str, Any], where: str) -> Any:
             raise ConfigError(f"{where}.{key} is no setting.", hint=close_names(key, known))
         values[key] = _checked(value, values[key], known[key].metadata, f"{where}.{key}")
     return type(defaults)(**values)
+
+
+def _train_from(table: Mapping[str, Any], where: str) -> Train:
+    base = _checked(table.get("base_model", Train().base_model), "", {}, f"{where}.base_model")
+    return Train(base, {key: value for key, value in table.items() if key != "base_model"})
 
 
 def close_names(name: str, known: Mapping[str, Any] | set[str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import Config, Select, Train, config_from, load_config
+from core.config import Config, Select, config_from, load_config
 from core.errors import ConfigError
 from core.paths import Home
 
@@ -15,9 +15,9 @@ from core.paths import Home
 def test_without_a_file_the_defaults_hold(home: Home) -> None:
     config = load_config(home)
     assert config == Config()
-    assert (config.general.prefix, config.capture.retention, config.ab.evidence) == ("ft", 50_000, 20.0)
+    assert (config.general.prefix, config.capture.max_chars, config.ab.evidence) == ("ft", 1_000_000, 20.0)
     assert (config.select.min_reward, config.select.min_score, config.select.held_out_percent) == (0.3, 70.0, 20)
-    assert (config.train.epochs, config.train.learning_rate, config.train.rank, config.train.alpha) == (3, 2e-4, 8, 16)
+    assert (config.train.base_model, dict(config.train.settings)) == ("demo", {})
     assert not config.loop.auto_promote
 
 
@@ -34,12 +34,10 @@ def test_a_file_overrides_only_what_it_names(home: Home) -> None:
     ("text", "named"),
     [
         ("[trian]\nepochs = 3\n", ("[trian]", "train")),
-        ("[train]\nepoch = 3\n", ("train.epoch", "epochs")),
-        ('[train]\nepochs = "3"\n', ("train.epochs", "whole number from 1 to 1000")),
-        ("[train]\nepochs = 0\n", ("train.epochs", "from 1 to 1000")),
-        ("[train]\nepochs = true\n", ("train.epochs", "whole number")),
-        ("[train]\nepochs = 1.5\n", ("train.epochs", "whole number")),
-        ("[train]\nlearning_rate = nan\n", ("train.learning_rate", "number from")),
+        ("[train]\nbase_model = 3\n", ("train.base_model", "text in quotes")),
+        ("[ab]\nmin_tests = 1.5\n", ("ab.min_tests", "whole number from 1")),
+        ("[ab]\nmin_tests = true\n", ("ab.min_tests", "whole number")),
+        ("[ab]\nevidence = nan\n", ("ab.evidence", "number from")),
         ("[capture]\nsanitize = 1\n", ("capture.sanitize", "true or false")),
         ('[select]\nreward = "new"\n', ("select.reward", "tanh, bucket")),
         ("[general]\nauthor = 3\n", ("general.author", "text in quotes")),
@@ -82,9 +80,3 @@ def test_any_value_is_taken_within_its_range_or_refused(table: dict[str, object]
     assert 0.5 <= select.decay_per_day <= 1.0
     assert 1 <= select.held_out_percent <= 90
     assert select.reward in ("tanh", "bucket")
-
-
-def test_training_defaults_are_settings_of_the_engine() -> None:
-    settings = pytest.importorskip("core.train.config")
-    known = {each.name for each in fields(settings.TrainSettings)}
-    assert {each.name for each in fields(Train)} - {"base_model"} <= known

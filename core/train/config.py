@@ -1,0 +1,184 @@
+"""The settings of one training run: defaults, presets, and what each may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Literal, get_args
+
+from core.config import Config, close_names
+from core.errors import ConfigError
+
+Precision = Literal["auto", "fp32", "bf16"]
+Switch = Literal["auto", "on", "off"]
+METHODS: Final = ("sft",)
+LOGIT_CHUNK_BYTES: Final = 64 * 1024 * 1024  # float32 logits that the loss holds at once
+CHECKPOINTING_FROM: Final = 500_000_000  # parameters; below, computing twice costs more than the memory is worth
+QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m")
+
+_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "epochs": (1, 1_000),
+    "learning_rate": (1e-8, 1.0),
+    "batch_size": (1, 4_096),
+    "accumulation": (1, 4_096),
+    "rank": (1, 1_024),
+    "alpha": (1, 4_096),
+    "dropout": (0.0, 0.9),
+    "max_length": (16, 1_000_000),
+    "warmup_ratio": (0.0, 0.9),
+    "weight_decay": (0.0, 1.0),
+    "max_grad_norm": (1e-4, 1e4),
+    "seed": (0, 2**63 - 1),
+    "eval_every": (0, 1_000_000),
+    "save_every": (0, 1_000_000),
+    "early_stopping_patience": (0, 1_000),
+    "ab_prompts": (1, 100_000),
+}
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "method": METHODS,
+    "precision": get_args(Precision),
+    "gradient_checkpointing": get_args(Switch),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Every setting of a run. Raises ConfigError when one has the wrong type or range.
+
+    One optimizer step learns from `batch_size * accumulation` examples. `batch_size` full-length examples
+    (`batch_size * max_length` tokens) are held in memory at once; shorter ones share that room.
+    `alpha / rank` scales the adapter. `warmup_ratio` is the share of all steps with a rising learning rate, which
+    then falls as a half cosine. `eval_every` and `save_every` count steps, 0 leaves the choice to the run's length.
+    `early_stopping_patience` counts evaluations without a better validation loss, 0 never stops early.
+    `ab_prompts` is the most held-out prompts that the finished model is tested on.
+    """
+
+    method: str = "sft"
+    epochs: int = 3
+    learning_rate: float = 2e-4
+    batch_size: int = 1
+    accumulation: int = 8
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.05
+    max_length: int = 512
+    warmup_ratio: float = 0.05
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    precision: Precision = "auto"
+    gradient_checkpointing: Switch = "auto"
+    eval_every: int = 0
+    save_every: int = 0
+    early_stopping_patience: int = 0
+    quantize: tuple[str, ...] = ("f16", "q8_0")
+    ab_prompts: int = 200
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            _check_number(name, getattr(self, name), low, high, whole=isinstance(_DEFAULTS[name], int))
+        for name, allowed in _CHOICES.items():
+            _check_choice(name, getattr(self, name), allowed)
+        if not isinstance(self.quantize, tuple) or not self.quantize:
+            raise _wrong("quantize", self.quantize, f"a list of one or more of: {', '.join(QUANTIZATIONS)}")
+        for kind in self.quantize:
+            _check_choice("quantize", kind, QUANTIZATIONS)
+
+    @property
+    def effective_batch(self) -> int:
+        """Examples per optimizer step."""
+        return self.batch_size * self.accumulation
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens, padding included, that one forward and backward pass may hold."""
+        return self.batch_size * self.max_length
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> TrainSettings:
+        """Settings from parsed JSON or TOML; what is missing keeps its default. Raises ConfigError."""
+        known = {entry.name: None for entry in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ConfigError(f"`{name}` is no setting of a training run.", hint=close_names(name, known))
+        checked = dict(values)
+        kinds = checked.get("quantize")
+        if isinstance(kinds, Sequence) and not isinstance(kinds, str):
+            checked["quantize"] = tuple(kinds)
+        return cls(**checked)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The settings as JSON values; `from_mapping` gives the same settings back."""
+        return {**asdict(self), "quantize": list(self.quantize)}
+
+    def recomputes_activations(self, parameters: int) -> bool:
+        """Whether a model of so many parameters trains with gradient checkpointing."""
+        automatic = self.gradient_checkpointing == "auto" and parameters >= CHECKPOINTING_FROM
+        return automatic or self.gradient_checkpointing == "on"
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """Optimizer steps in one pass over `examples` training examples."""
+        return math.ceil(examples / self.effective_batch)
+
+    def total_steps(self, examples: int) -> int:
+        """Optimizer steps of the whole run."""
+        return self.epochs * self.steps_per_epoch(examples)
+
+    def evaluation_interval(self, examples: int) -> int:
+        """Steps between two evaluations: `eval_every`, else twice an epoch."""
+        return self.eval_every or max(1, self.steps_per_epoch(examples) // 2)
+
+    def save_interval(self, examples: int) -> int:
+        """Steps between two checkpoints: `save_every`, else a tenth of the run, from 5 to 50 steps.
+
+        A kill loses at most this many steps; a checkpoint of an adapter takes from milliseconds to about a second.
+        """
+        return self.save_every or min(50, max(5, self.total_steps(examples) // 10))
+
+
+def configured(config: Config, base: str) -> dict[str, Any]:
+    """The settings that a run on a base model starts with: defaults, then the preset's, then those of `config.toml`.
+
+    `base` is a preset's name or anything else. Raises ConfigError for a faulty `[train]` section.
+    """
+    from core.train.presets import PRESETS
+
+    preset = PRESETS.get(base.lower())
+    own = {**(preset.settings if preset else {}), **config.train.settings}
+    try:
+        return TrainSettings.from_mapping(own).to_mapping()
+    except ConfigError as error:
+        raise ConfigError(f"config.toml: [train]: {error.message}", hint=error.hint) from error
+
+
+_DEFAULTS: Final[Mapping[str, Any]] = {entry.name: entry.default for entry in fields(TrainSettings)}
+
+
+def quick(base: TrainSettings | None = None) -> TrainSettings:
+    """For frequent small runs: the defaults, tested on as many prompts as a verdict needs at least, with some spare."""
+    return replace(base or TrainSettings(), ab_prompts=120)
+
+
+def deep(base: TrainSettings | None = None) -> TrainSettings:
+    """For a run by hand: twice the adapter and the epochs, and an end when validation stops improving."""
+    return replace(base or TrainSettings(), epochs=6, rank=16, alpha=32, early_stopping_patience=3)
+
+
+def _check_number(name: str, value: object, low: float, high: float, *, whole: bool) -> None:
+    kinds = (int,) if whole else (int, float)
+    fits = isinstance(value, kinds) and not isinstance(value, bool)
+    if not fits or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
+        raise _wrong(name, value, f"a {'whole ' if whole else ''}number from {low:g} to {high:g}")
+
+
+def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise _wrong(name, value, f"one of: {', '.join(allowed)}")
+
+
+def _wrong(name: str, value: object, allowed: str) -> ConfigError:
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}…"
+    return ConfigError(
+        f"The training setting `{name}` is {shown}, but must be {allowed}.", hint="Correct it in the form or the file."
+    )

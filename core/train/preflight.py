@@ -1,0 +1,99 @@
+"""What is checked before a run starts: data, memory and disk. Nothing is loaded for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.errors import RunError
+from core.paths import free_bytes
+from core.train.base_model import read_config
+from core.train.checkpoints import KEPT
+from core.train.config import TrainSettings
+from core.train.memory import Device, MemoryPlan, adapter_parameters, detect_device, estimate, model_shape
+from storage.rows import DatasetItem
+
+FEW: Final = 20
+_BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9}  # a weight, with its scales
+_RESERVE: Final = 200 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """`problems` forbid the start, `warnings` do not. Disk figures in bytes; `total_steps` are optimizer steps."""
+
+    memory: MemoryPlan
+    disk_needed: int
+    disk_free: int
+    total_steps: int
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def require(self) -> None:
+        """Raises RunError with all problems when there is one."""
+        if self.problems:
+            raise RunError(
+                " ".join(self.problems),
+                title="The run cannot start",
+                hint="Change the settings or the data and start again.",
+            )
+
+
+def preflight(
+    base: Path,
+    settings: TrainSettings,
+    items: Sequence[DatasetItem],
+    folder: Path,
+    device: Device | None = None,
+) -> Preflight:
+    """Checks a run of `items` (all splits) on a checked base model that will keep its files in `folder`.
+
+    Raises ModelError when config.json cannot be read or the architecture is unknown.
+    """
+    config = read_config(base)
+    memory = estimate(config, settings, device or detect_device())
+    needed, free = disk_bytes(base, settings), free_bytes(folder)
+    learned = [item for item in items if item.split == "train"]
+    problems, warnings = [], []
+    if not any(item.target.strip() for item in learned):
+        problems.append("There is no training example with an answer.")
+    elif len(learned) < FEW:
+        warnings.append(f"{len(learned)} training examples are few; {FEW} or more teach reliably.")
+    if learned and not any(item.split == "validation" for item in items):
+        warnings.append("There are no validation examples, so that the last checkpoint counts as the best.")
+    asked = {item.prompt for item in learned}
+    held_out = {item.prompt for item in items if item.split == "test"} & asked
+    if held_out:
+        problems.append(f"{len(held_out)} prompts stand both in the training data and in the held-out test.")
+    repeated = {item.prompt for item in items if item.split == "validation"} & asked
+    if repeated:
+        warnings.append(f"{len(repeated)} validation prompts are trained on too, which flatters the validation loss.")
+    if memory.verdict == "does not fit":
+        problems.append(f"Memory: {memory.sentence}.{_advice(memory)}")
+    elif memory.verdict == "tight":
+        warnings.append(f"Memory: {memory.sentence}.{_advice(memory)}")
+    if needed > free:
+        problems.append(f"The disk has {free / 1e9:.1f} GB free, but the run needs {needed / 1e9:.1f} GB.")
+    return Preflight(memory, needed, free, settings.total_steps(len(learned)), tuple(problems), tuple(warnings))
+
+
+def disk_bytes(base: Path, settings: TrainSettings) -> int:
+    """Disk space that a run takes at most: checkpoints, adapter, merged model and every exported file, in bytes."""
+    shape = model_shape(read_config(base))
+    adapter = 4 * adapter_parameters(shape, settings.rank)
+    checkpoints = (KEPT + 2) * 3 * adapter + adapter  # the newest, the best and the one being written; two moments each
+    merged = 2 * shape.parameters
+    exported = sum(shape.parameters * _BITS[kind] / 8 for kind in settings.quantize)
+    return int(checkpoints + merged + exported) + _RESERVE
+
+
+def _advice(memory: MemoryPlan) -> str:
+    wanted = memory.suggestion
+    if wanted is None:
+        return " Choose a smaller base model."
+    return (
+        f" It fits with batch {wanted.batch_size} × {wanted.accumulation}, length {wanted.max_length}, "
+        f"rank {wanted.rank}, gradient checkpointing {wanted.gradient_checkpointing}."
+    )
