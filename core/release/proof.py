@@ -122,7 +122,8 @@ def prove_merge(base_dir: Path, adapter_dir: Path, merged_dir: Path, prompts: Se
     trained, merged = Reference(base_dir, adapter_dir), Reference(merged_dir)
     worst, same, positions = 0.0, 0, 0
     for prompt in prompts[:MOST_PROMPTS]:
-        tokens = merged.encode(merged.render(prompt))[: merged.context_length]
+        text = merged.render(prompt, add_generation_prompt=prompt[-1].role != "assistant")
+        tokens = merged.encode(text)[: merged.context_length]
         expected, found = trained.logits(tokens)[:-1], merged.logits(tokens)[:-1]
         shared = min(expected.shape[1], found.shape[1])
         divergence = kl_divergence(expected[:, :shared], found[:, :shared])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -87,7 +88,7 @@ def test_score_falls_smoothly_with_every_entity_that_breaks_a_rule() -> None:
             for index, name in enumerate(names)
         )
         scores.append(verdict("erDiagram\n" + blocks, None).score)
-    steps = [before - after for before, after in zip(scores, scores[1:], strict=False)]
+    steps = [before - after for before, after in pairwise(scores)]
     assert all(step == pytest.approx(steps[0]) and step > 0 for step in steps)
 
 
@@ -151,7 +152,8 @@ def test_an_invalid_diagram_scores_by_how_far_it_reads() -> None:
         assert [finding.line for finding in result.findings if finding.kind == "syntax"] == [at + 1]
         scores.append(result.score)
     assert scores == sorted(scores)
-    assert scores[0] < 5 < 15 < scores[-1] <= INVALID_CAP
+    assert scores[0] < 5
+    assert 15 < scores[-1] <= INVALID_CAP
 
 
 def test_an_unfinished_diagram_is_invalid() -> None:
@@ -169,100 +171,6 @@ def test_lines_count_from_the_top_of_the_whole_response() -> None:
     assert [at.line for at in parse(fenced_error).problems] == [5]
 
 
-VALID = [
-    "erDiagram a",
-    "erDiagram\n a b\n",
-    "erDiagram\n a {}",
-    'erDiagram\n a { string x PK, FK "c" }',
-    "erDiagram\n a { int id PK, UK string name }",
-    'erDiagram\n a["Al x"] { int id }',
-    "erDiagram\n a[Al]",
-    'erDiagram\n a ||--o{ b : ""',
-    'erDiagram\n a ||--o{ b : "x y"',
-    "erDiagram\na||--o{b:x",
-    "erDiagram a ||--o{ b : c d ||--|{ e : f",
-    "erDiagram\n a one to many b : x",
-    "erDiagram\n a one or more optionally to zero or one b : x",
-    "erDiagram\n a 1+ to 0+ b : x",
-    "erDiagram\n a many(0) to many(1) b : x",
-    "erDiagram\n a only one to 1 b : x",
-    'erDiagram\n "A b" ||..|| c-d : is',
-    "erDiagram\n a }o..o{ b : x",
-    "erDiagram\n a |o--o| b : x",
-    "erDiagram\n a }|.-|{ b : x",
-    "erDiagram\n a u--o{ b : x",
-    "erDiagram\n a:::x ||--o{ b:::y,z : w",
-    "erDiagram\n a:::x { int id }",
-    "erDiagram\n classDef x fill:#fff,stroke:#000\n class a,b x\n style a fill:#f9f\n a",
-    "erDiagram\n accTitle: x\n accDescr: y y\n accDescr { a\n b }\n a",
-    "erDiagram\n title The shop\n direction LR\n a",
-    "---\ntitle: x\n---\nerDiagram\n %% a comment\n a { %%not one\n".replace(" { %%not one", ""),
-    "%%{init: {}}%%\nerDiagram\n a",
-    "erDiagram\n subgraph g [T]\n a ||--o{ b : x\n end\n c",
-    "erDiagram\n a { int? id pk }",
-    "erDiagram\n a { list~string~ x\n decimal(10,2) y\n int[] z\n int *w }",
-    "erDiagram\n a { int `my id` PK }",
-    "erDiagram\n 12 { int id }",
-    "erDiagram\n one_time ||--o{ total : endless",
-    "erDiagram\n één { string ü }",
-]
-INVALID = [
-    "er Diagram\n a",
-    "erDiagram\n a ||--o{ b",
-    "erDiagram\n a ||--o{ b : 1",
-    "erDiagram\n a ||--o{ b : to",
-    "erDiagram\n a ||-o{ b : x",
-    "erDiagram\n a |--o{ b : x",
-    "erDiagram\n a ||--o b : x",
-    "erDiagram\n a || b : x",
-    'erDiagram\n a ||--o{ b : "x',
-    "erDiagram\n a ||--o{ b : x;",
-    "erDiagram\n a ||--o{ : x",
-    'erDiagram\n a ||--o{ c["x"] : x',
-    "erDiagram\n a\n { int id }",
-    "erDiagram\n a { string }",
-    "erDiagram\n a { string PK }",
-    "erDiagram\n a { int id PK FK }",
-    "erDiagram\n a { int id PK, }",
-    'erDiagram\n a { string x "c" PK }',
-    "erDiagram\n a { int 1x }",
-    "erDiagram\n a { int id; }",
-    "erDiagram\n a { int id",
-    "erDiagram\n a: x",
-    "erDiagram\n to { int id }",
-    "erDiagram\n class { int id }",
-    "erDiagram\n }",
-    "erDiagram\n subgraph g\n a\n",
-    "erDiagram\n end",
-    "erDiagram\n a %% trailing",
-]
-
-
-@pytest.mark.parametrize("text", VALID)
-def test_accepts_what_mermaid_accepts(text: str) -> None:
-    diagram = parse(text)
-    assert diagram.problems == []
-    assert diagram.entities
-
-
-@pytest.mark.parametrize("text", INVALID)
-def test_refuses_what_mermaid_refuses(text: str) -> None:
-    assert parse(text).problems
-
-
-def test_reads_all_parts_of_an_attribute() -> None:
-    (attribute,) = parse('erDiagram\n a {\n  varchar(20) code_x FK, UK "what it is"\n }').entities["a"].attributes
-    assert (attribute.type, attribute.name, attribute.keys) == ("varchar(20)", "code_x", ("FK", "UK"))
-    assert (attribute.comment, attribute.line) == ("what it is", 3)
-
-
-def test_goes_on_after_an_error() -> None:
-    diagram = parse("erDiagram\n a ||-- b : x\n c {\n  int id PK\n  oops\n  string name\n }\n d ||--o{ e : f\n ???")
-    assert [problem.line for problem in diagram.problems][0] == 2
-    assert "d" in diagram.entities
-    assert diagram.relations[-1].label == "f"
-
-
 @pytest.mark.parametrize(
     ("name", "plain"),
     [("OrderLine", "order_line"), ("orderID", "order_id"), ("order-line", "order_line"), ("HTTPServer", "http_server")],
@@ -278,16 +186,13 @@ def test_labels(label: str, good: bool) -> None:
     assert not is_sensible_label("")
 
 
+SOUP_TEXT = """erDiagram a order { } ||--o{ : " int id PK , [ ] ~ %% x 1 to ``` subgraph end style é"""
 SOUP = st.lists(
-    st.sampled_from(
-        ["erDiagram", "\n", " ", "a", "order", "{", "}", "||--o{", ":", '"', "int id PK", "PK", ",", "[", "]", "~", "%%"]
-        + ["x", "1", "to", "```", "title ", "subgraph g\n", "end", "style", "é"]
-    ),
-    max_size=40,
+    st.sampled_from([*SOUP_TEXT.split(), " ", "\n", "int id PK", "title ", "subgraph g\n"]), max_size=40
 ).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(SOUP, SOUP.map("erDiagram\n".__add__), st.text(max_size=60)))
 def test_any_text_gets_a_score_within_bounds(text: str) -> None:
     result = verdict(text)
@@ -308,9 +213,3 @@ def test_a_star_of_house_entities_is_always_perfect(children: int, extra: int) -
         lines.append(f"  child_{number} {{ int id PK int hub_id FK {more} }}")
     names = ["hub", *(f"child_{number}" for number in range(children))]
     assert verdict("\n".join(lines), {"entities": names}).score == 100.0
-
-
-def test_a_long_text_is_read_fast() -> None:
-    parsed = parse("erDiagram\n" + "".join(f" e{number} {{ int id PK }}\n" for number in range(5_000)))
-    assert len(parsed.entities) == 5_000
-    assert parse("erDiagram\n" + "a" * 100_000 + "~" * 2_000).problems is not None

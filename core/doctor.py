@@ -1,0 +1,176 @@
+"""Does everything stand? One line for each thing that the product needs, with what to do where it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+import psutil
+
+from core.categories import load_categories
+from core.config import load_config
+from core.errors import FinetuneError
+from core.paths import Home, free_bytes
+from core.release.files import version_problem
+from core.train.config import configured
+from core.train.launch import is_alive
+from core.validate.registry import validator_for
+from storage import aliases, runs, versions
+from storage.db import Store, integrity_problems, open_store
+
+State = Literal["ok", "warning", "problem", "info"]
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "safetensors",
+    "tokenizers",
+    "llama-cpp-python",
+    "gguf",
+    "textual",
+    "sqlite-utils",
+    "rapidfuzz",
+)
+LITTLE_DISK = 5e9
+LITTLE_MEMORY = 2e9
+OLLAMA_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `hint` is the next step where there is one."""
+
+    name: str
+    state: State
+    detail: str
+    hint: str = ""
+
+
+def examine(home: Home) -> list[Check]:
+    """Every check; none of them changes anything but the home folder being made when it is missing. Takes seconds on a
+    large store, since every page of it is read."""
+    checks = [_python(), *_packages(), _home(home), _disk(home), _memory(), _configuration(home)]
+    if home.store.exists():
+        try:
+            with open_store(home.store, create=False) as store:
+                checks += [_integrity(store), *_aliases(store, home), *_runs(store)]
+        except FinetuneError as error:
+            checks.append(Check("store", "problem", error.message, error.hint))
+    else:
+        checks.append(Check("store", "info", f"nothing is recorded yet in {home.root}"))
+    checks.append(_ollama())
+    return checks
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _packages() -> Iterator[Check]:
+    found: list[str] = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            yield Check(name, "problem", "is not installed", f"Install it: pip install {name}")
+    yield Check("packages", "ok", ", ".join(found))
+
+
+def _home(home: Home) -> Check:
+    try:
+        home.ensure()
+    except FinetuneError as error:
+        return Check("home", "problem", error.message, error.hint)
+    for folder in (home.root, home.models, home.runs, home.logs):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return Check("home", "problem", f"{folder} may not be written to", "Correct its owner or permissions.")
+    return Check("home", "ok", str(home.root))
+
+
+def _disk(home: Home) -> Check:
+    free = free_bytes(home.root)
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < LITTLE_DISK:
+        return Check("disk", "warning", detail, "A 7B model needs some 40 GB while it is exported; free some space.")
+    return Check("disk", "ok", detail)
+
+
+def _memory() -> Check:
+    memory = psutil.virtual_memory()
+    detail = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free, {os.cpu_count()} processors"
+    if memory.available < LITTLE_MEMORY:
+        return Check(
+            "memory", "warning", detail, "Close other programs before training anything but the smallest model."
+        )
+    return Check("memory", "ok", detail)
+
+
+def _configuration(home: Home) -> Check:
+    try:
+        config = load_config(home)
+        configured(config, config.train.base_model)
+        categories = load_categories(home)
+        for category in categories.values():
+            validator_for(category)
+    except FinetuneError as error:
+        return Check("configuration", "problem", error.message, error.hint)
+    return Check(
+        "configuration",
+        "ok",
+        f"{len(categories)} categories, {home.config.name if home.config.exists() else 'defaults'}",
+    )
+
+
+def _integrity(store: Store) -> Check:
+    problems = integrity_problems(store)
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        return Check("store", "problem", "; ".join(problems[:3]) + more, "Put your last backup in its place.")
+    return Check("store", "ok", f"{store.path.name}, {store.path.stat().st_size / 1e6:.1f} MB, whole")
+
+
+def _aliases(store: Store, home: Home) -> Iterator[Check]:
+    for alias in aliases.list_aliases(store):
+        version = versions.get(store, alias.version_id)
+        problem = version_problem(home, version)
+        if problem is None:
+            yield Check(alias.name, "ok", f"serves {version.name}, its file is the one that was proved")
+        else:
+            yield Check(alias.name, "problem", problem, f"Roll back: finetune-tui rollback {alias.category}")
+
+
+def _runs(store: Store) -> Iterator[Check]:
+    active = runs.active(store)
+    if active is not None and is_alive(active):
+        yield Check("runs", "info", f"run {active.id} is at work ({active.stage}), heartbeat {_age(active.heartbeat)}")
+    elif active is not None:
+        yield Check("runs", "warning", f"the process of run {active.id} is gone", f"finetune-tui resume {active.id}")
+    lost = [run.id for run in runs.list_runs(store) if run.status == "lost"]
+    if lost:
+        listed = ", ".join(map(str, lost))
+        yield Check("runs", "warning", f"lost and not resumed: {listed}", f"finetune-tui resume {lost[0]}")
+
+
+def _age(at: float | None) -> str:
+    return "never" if at is None else f"{max(0.0, time.time() - at):.0f} s ago"
+
+
+def _ollama() -> Check:
+    """Only looked at for information: models are served by the embedded llama.cpp without it."""
+    address = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
+    if "://" not in address:
+        address = f"http://{address}"
+    try:
+        with urllib.request.urlopen(f"{address.rstrip('/')}/api/version", timeout=OLLAMA_SECONDS) as reply:
+            version = json.load(reply)["version"]
+    except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError):
+        return Check("ollama", "info", f"does not answer at {address}; the embedded llama.cpp serves")
+    return Check("ollama", "info", f"{str(version)[:40]} answers at {address}")

@@ -1,0 +1,329 @@
+"""The loop, tied together: everything that a script or a front end needs of the product."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from core import next_step as advice
+from core import statistics
+from core.capture.record import Recorded, Recorder
+from core.categories import category, load_categories
+from core.config import load_config
+from core.dispatch import Dispatcher
+from core.doctor import Check, examine
+from core.errors import FinetuneError, NotFoundError
+from core.paths import Home, locate_home
+from core.release import promote as release
+from core.release import registry
+from core.release.files import version_problem
+from core.train.config import TrainSettings, configured
+from core.train.launch import tail_log
+from core.train.preflight import preflight
+from core.train.presets import resolve_base
+from storage import ab_tests, aliases, events, runs, versions
+from storage.db import open_store
+from storage.rows import AbTestRow, AliasChange, AliasRow, CategoryCounts, RunRow, VersionRow
+
+# Homes whose aliases and files this process has brought to one truth; once is enough, since only a kill breaks it.
+_RECONCILED: set[Path] = set()
+
+
+class LearningLoop:
+    """Feedback in, better versions out. Use it as a context manager, in one thread.
+
+    home: the folder of everything, or its path; None finds it as the command line does.
+    """
+
+    def __init__(self, home: Home | Path | None = None) -> None:
+        self.home = home if isinstance(home, Home) else locate_home(home)
+        self.config = load_config(self.home)
+        self.categories = load_categories(self.home)
+        self.home.ensure()
+        self.store = open_store(self.home.store)
+        self.recorder = Recorder(self.store, self.home, self.config, self.categories)
+        self.dispatcher = Dispatcher(self.store, self.home)
+        self._counted: tuple[tuple[int, int], dict[str, CategoryCounts]] | None = None
+        if self.home.root not in _RECONCILED:
+            release.reconcile(self.store, self.home, self.config, now=time.time())
+            _RECONCILED.add(self.home.root)
+
+    def close(self) -> None:
+        """Closes the store; runs go on, they are processes of their own."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- feedback
+
+    def record_feedback(
+        self, prompt: str, response: str, category: str, model: str, score: float | None = None, **more: Any
+    ) -> Recorded:
+        """Stores one output with what is known of it; the rest of the arguments are those of `Recorder.record`."""
+        return self.recorder.record(
+            prompt=prompt, response=response, category=category, model=model, score=score, **more
+        )
+
+    def record_many(self, rows: Iterable[Mapping[str, Any]]) -> list[Recorded]:
+        """Stores many, all or none."""
+        return self.recorder.record_many(rows)
+
+    # -- runs
+
+    def start_run(
+        self,
+        category_name: str,
+        *,
+        base: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        background: bool = True,
+    ) -> int:
+        """Freezes a dataset, queues a run on it and starts its process unless another run is at work; the run's id.
+
+        `base` is a preset's name or a folder, else the category's own, else the general default. `settings` are laid
+        over the configured ones. With `background=False` the call returns when the run has ended.
+        Raises FinetuneError, before anything is queued, for what could not end well.
+        """
+        from core.select.dataset import freeze, select_dataset
+
+        chosen = category(self.categories, category_name)
+        named = base or chosen.base_model or self.config.train.base_model
+        model = resolve_base(named, self.home)
+        wanted = TrainSettings.from_mapping({**self.default_settings(named), "seed": seed, **(settings or {})})
+        now = time.time()
+        selection = select_dataset(self.store, self.home, chosen, now=now, seed=seed, limit=limit, config=self.config)
+        check = preflight(model.path, wanted, selection.items, self.home.runs)
+        check.require()
+        with self.store.transaction(durable=True):
+            dataset_id = freeze(self.store, selection, now=now, config=self.config)
+            run_id = runs.enqueue(
+                self.store,
+                created_at=now,
+                category=category_name,
+                # The process of the run may stand in another folder.
+                base_model=str(model.path) if Path(named).expanduser().is_dir() else named,
+                method=wanted.method,
+                settings=wanted.to_mapping(),
+                dataset_id=dataset_id,
+                parent_version=self._parent(category_name, model.name),
+                total_steps=check.total_steps,
+            )
+        self.dispatcher.tend()
+        if not background:
+            self.wait(run_id)
+        return run_id
+
+    def default_settings(self, base: str) -> dict[str, Any]:
+        """The settings that a run on a base model starts with, by name; see `core.train.config.configured`."""
+        return configured(self.config, base)
+
+    def _parent(self, category_name: str, base: str) -> int | None:
+        """The version that a new one is compared with in the lineage: what serves, else the untouched base."""
+        current = release.serving(self.store, self.config, category_name)
+        if current is not None and current.base_model == base:
+            return current.id
+        untouched = registry.base_of(self.store, category_name, base)
+        return untouched.id if untouched else None
+
+    def resume(self, run_id: int) -> None:
+        """Lets a stopped, failed or lost run go on. Raises RunError while it runs and when it is finished."""
+        self.dispatcher.resume(run_id)
+
+    def stop(self, run_id: int) -> None:
+        """Asks a run to save and end at its next step. Raises ConflictError when it has ended."""
+        runs.request_stop(self.store, run_id)
+
+    def wait(self, run_id: int, on_progress: Callable[[RunRow], None] | None = None) -> RunRow:
+        """Returns the run when it has ended, however that was; `on_progress` gets its row some times a second.
+
+        Raises RunError when its process ends before it begins with the run.
+        """
+        return self.dispatcher.wait(run_id, on_progress)
+
+    def runs(self, category_name: str | None = None) -> list[RunRow]:
+        """The newest runs, newest first."""
+        return runs.list_runs(self.store, category=category_name)
+
+    def run(self, run_id: int) -> RunRow:
+        """One run. Raises NotFoundError."""
+        return runs.get(self.store, run_id)
+
+    def latest_metrics(self, run_id: int) -> dict[str, float]:
+        """The last value of each figure of a run."""
+        return {metric.name: metric.value for metric in runs.metrics(self.store, run_id)}
+
+    def log(self, run_id: int, lines: int = 50) -> list[str]:
+        """The end of a run's log."""
+        return list(tail_log(self.home, runs.get(self.store, run_id), lines))
+
+    # -- versions
+
+    def versions(self, category_name: str | None = None) -> list[VersionRow]:
+        """The versions of a category or of all, oldest first; number 0 is the untouched base."""
+        return versions.list_versions(self.store, category_name)
+
+    def version(self, version_id: int) -> VersionRow:
+        """One version. Raises NotFoundError."""
+        return versions.get(self.store, version_id)
+
+    def find_version(self, name: str | None = None) -> VersionRow:
+        """A version by its name or id, without one the newest trained. Raises NotFoundError."""
+        if name is not None:
+            return registry.find(self.store, name)
+        trained = [version for version in versions.list_versions(self.store) if version.number > 0]
+        if not trained:
+            raise NotFoundError("There is no trained version yet.", hint="Train one: finetune-tui train CATEGORY")
+        return trained[-1]
+
+    def aliases(self) -> list[AliasRow]:
+        """What serves, category by category."""
+        return aliases.list_aliases(self.store)
+
+    def serving(self, category_name: str) -> VersionRow | None:
+        """The version that serves a category, or None before the first promotion."""
+        return release.serving(self.store, self.config, category_name)
+
+    # -- comparing
+
+    def ab(
+        self,
+        version_id: int,
+        *,
+        against: int | None = None,
+        prompts: int | None = None,
+        seed: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Mapping[str, Any]:
+        """Compares a version with another (default: what serves, else the base) on held-out prompts, anew.
+
+        A comparison that was broken off goes on where it was. Returns what `latest_test` does.
+        """
+        from core.backends.llamacpp import LlamaCppBackend
+        from core.prove.ab import run_ab
+        from core.prove.evaluate import sampling_of
+        from core.select.held_out import held_out_events
+
+        candidate = self.version(version_id)
+        opponent = self._opponent(candidate) if against is None else self.version(against)
+        for version in (candidate, opponent):
+            if (problem := version_problem(self.home, version, thorough=False)) is not None:
+                raise FinetuneError(f"{problem}.", title="Nothing to compare", hint="Compare other versions.")
+        most = self.config.select.max_test
+        asked = held_out_events(
+            self.store,
+            candidate.category,
+            limit=min(prompts or most, most),
+            held_out_percent=self.config.select.held_out_percent,
+        )
+        publish = self.config.publish
+        with LlamaCppBackend(num_ctx=publish.num_ctx, log=self.home.logs / "llamacpp.txt") as backend:
+            test = run_ab(
+                self.store,
+                self.home,
+                backend,
+                opponent,
+                candidate,
+                category=category(self.categories, candidate.category),
+                events=asked,
+                sampling=sampling_of(publish),
+                seed=seed,
+                config=self.config,
+                progress=progress,
+                again=True,
+            )
+        return _told(test)
+
+    def _opponent(self, candidate: VersionRow) -> VersionRow:
+        current = self.serving(candidate.category)
+        if current is not None and current.id != candidate.id:
+            return current
+        base = registry.base_of(self.store, candidate.category, candidate.base_model)
+        if base is None:
+            raise NotFoundError(
+                f"The base of {candidate.name} was never exported.", hint="Name another version to compare with."
+            )
+        return base
+
+    def latest_test(self, version_id: int, *, against: int | None = None) -> Mapping[str, Any] | None:
+        """The newest finished comparison of a version as candidate: its result with test_id, version_a, version_b."""
+        for test in ab_tests.list_tests(self.store, self.version(version_id).category):
+            if test.version_b == version_id and test.result and against in (None, test.version_a):
+                return _told(test)
+        return None
+
+    # -- serving
+
+    def promote(self, version_id: int, *, why: str = "", who: str = "") -> AliasChange:
+        """Lets a proved version serve. Raises ProofError or ConflictError; see `core.release.promote`."""
+        test = self.latest_test(version_id)
+        evidence = {key: test[key] for key in ("test_id", "summary", "verdict", "evidence")} if test else {}
+        return release.promote(
+            self.store,
+            self.home,
+            self.config,
+            version_id,
+            who=who or self._user(),
+            why=why,
+            evidence=evidence,
+            now=time.time(),
+        )
+
+    def rollback(self, category_name: str, *, why: str = "", who: str = "") -> AliasChange:
+        """Lets the version before serve again; before the first promoted one stands the untouched base."""
+        category(self.categories, category_name)
+        return release.rollback(
+            self.store, self.home, self.config, category_name, who=who or self._user(), why=why, now=time.time()
+        )
+
+    def undo(self, category_name: str, *, who: str = "") -> AliasChange | None:
+        """Takes back the last promotion or rollback; None when there is none."""
+        category(self.categories, category_name)
+        return release.undo(self.store, self.home, self.config, category_name, who=who or self._user(), now=time.time())
+
+    def _user(self) -> str:
+        if self.config.general.author:
+            return self.config.general.author
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a process without a name for its user
+            return "unknown"
+
+    # -- where it stands
+
+    def stats(self) -> Mapping[str, Any]:
+        """The figures of everything, as JSON values."""
+        return statistics.figures(self.store, self.config, self.categories, now=time.time(), next_step=self.next_step)
+
+    def next_step(self, category_name: str) -> str:
+        """What to do next for a category, in one sentence."""
+        key = (self.store.data_version(), self.store.connection.total_changes)
+        if self._counted is None or self._counted[0] != key:
+            found = events.category_counts(self.store, now=time.time())
+            self._counted = key, {one.category: one for one in found}
+        return advice.next_step(self.store, self.config, category_name, self._counted[1].get(category_name))
+
+    def doctor(self) -> list[Check]:
+        """Whether everything stands, with a hint where it does not."""
+        return examine(self.home)
+
+
+def _told(test: AbTestRow) -> dict[str, Any]:
+    return {
+        **(test.result or {}),
+        "test_id": test.id,
+        "version_a": test.version_a,
+        "version_b": test.version_b,
+        "created_at": test.created_at,
+    }

@@ -1,0 +1,109 @@
+"""What to do next for a category, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.config import Config
+from core.prove.verdict import half_width
+from core.release.promote import serving
+from storage import ab_tests, datasets, runs, versions
+from storage.db import Store
+from storage.rows import CategoryCounts, RunRow, VersionRow
+
+ENOUGH_TO_TRAIN = 50
+_STAGE_WORDS: Mapping[str, str] = {
+    "queued": "starting",
+    "training": "training",
+    "exporting": "exporting",
+    "proving": "proving the exported file",
+    "testing": "comparing it with what serves",
+    "evaluating": "measuring",
+    "done": "ending",
+}
+
+
+def next_step(store: Store, config: Config, category: str, counts: CategoryCounts | None) -> str:
+    """One sentence for the dashboard; the letter in brackets is the key. `counts` is None without any event.
+
+    Only counts are read, so that it costs little: how many examples really pass the gate is what the form shows.
+    """
+    if counts is None or counts.total == 0:
+        return "Record or import some outputs first."
+    newest = runs.list_runs(store, category=category, limit=1)
+    if newest and newest[0].status in ("queued", "running", "stopped", "failed", "lost"):
+        return _of_run(newest[0])
+    candidate = _candidate(store, config, category)
+    if candidate is not None:
+        said = _of_candidate(store, candidate)
+        if said:
+            return said
+    return _of_examples(store, category, counts)
+
+
+def _of_run(run: RunRow) -> str:
+    if run.status == "queued":
+        return f"Run {run.id} waits for its turn."
+    if run.status == "running":
+        steps = f", step {run.step} of {run.total_steps}" if run.stage == "training" and run.total_steps else ""
+        return f"Run {run.id} is {_STAGE_WORDS[run.stage]}{steps}."
+    if run.status == "stopped":
+        return f"Run {run.id} was stopped: resume it."
+    reason = "its process is gone" if run.status == "lost" else run.error.split(". ")[0].rstrip(".") or "see its log"
+    return f"Run {run.id} {'was lost' if run.status == 'lost' else 'failed'} ({reason[:80]}): resume it."
+
+
+def _candidate(store: Store, config: Config, category: str) -> VersionRow | None:
+    """The newest trained version, unless it serves or an older one was chosen over it on purpose."""
+    trained = [version for version in versions.list_versions(store, category) if version.number > 0]
+    if not trained:
+        return None
+    now_serving = serving(store, config, category)
+    newest = trained[-1]
+    return None if now_serving is not None and now_serving.id == newest.id else newest
+
+
+def _of_candidate(store: Store, version: VersionRow) -> str:
+    if not version.proved:
+        return f"v{version.number} did not pass its proof: look at it under Models, or train again (t)."
+    tests = [
+        test for test in ab_tests.list_tests(store, version.category) if test.version_b == version.id and test.result
+    ]
+    if not tests:
+        return f"v{version.number} is trained: compare it with what serves (a)."
+    return _of_result(version, tests[0].result or {})
+
+
+def _of_result(version: VersionRow, result: Mapping[str, Any]) -> str:
+    rate = f"{100 * result['win_rate']:.0f} % ± {100 * half_width(result['interval']):.0f}"
+    if result["verdict"] == "promote":
+        return f"v{version.number} beats production {rate}: promote it (p)."
+    if result["verdict"] == "need more data":
+        more = f" about {result['more']:,} more tests" if result.get("more") else " many more tests"
+        return f"v{version.number} wins {rate}: not decided yet,{more} needed. Record more prompts."
+    return ""
+
+
+def _of_examples(store: Store, category: str, counts: CategoryCounts) -> str:
+    usable = counts.gold + counts.silver + counts.bronze
+    used = _used(store, category)
+    fresh = max(0, usable - used)
+    if fresh >= ENOUGH_TO_TRAIN:
+        return f"Train: {fresh:,} {'new ' if used else ''}examples are ready (t)."
+    missing = ENOUGH_TO_TRAIN - fresh
+    have = f"{fresh} of {ENOUGH_TO_TRAIN} needed to train{' again' if used else ''}"
+    if counts.pending >= missing:
+        return f"Label {missing} more outputs: {have}."
+    if counts.pending:
+        return f"Label the {counts.pending} that wait and record {missing - counts.pending} more: {have}."
+    return f"Record {missing} more outputs: {have}."
+
+
+def _used(store: Store, category: str) -> int:
+    """Examples that passed the gate when the newest version was made, its held-out ones included."""
+    for version in reversed(versions.list_versions(store, category)):
+        if version.dataset_id is not None:
+            counts = datasets.get(store, version.dataset_id).counts
+            return int(counts.get("eligible", 0)) + int(counts.get("test", 0))
+    return 0

@@ -1,0 +1,101 @@
+"""The worker of one run, a process of its own: `python -m core.pipeline --home FOLDER --run N`.
+
+Only this process writes what becomes of the run. When it ends it starts the run that waits longest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from core.errors import ConflictError, FinetuneError
+from core.paths import Home
+from core.release.registry import version_of_run
+from core.stages import Stages, Stopped
+from core.train.launch import launch, process_started
+from core.train.reporter import Reporter
+from storage import runs
+from storage.db import Store, open_store
+
+
+def perform(home: Home, run_id: int) -> int:
+    """Claims a run and works on it to its end; exit code 0 also where another run goes first, else 1."""
+    with open_store(home.store, create=False) as store:
+        pid = os.getpid()
+        if not runs.claim(store, run_id, pid=pid, pid_started=process_started(pid) or 0.0, now=time.time()):
+            run = runs.get(store, run_id)
+            active = runs.active(store)
+            waits = run.status == "queued" and active is not None
+            _say(f"Run {run_id} {f'waits for run {active.id}' if waits and active else f'is {run.status}'}.")
+            return 0 if waits else 1
+        code = _ended(store, home, run_id)
+        following = runs.next_queued(store)
+        if following is not None:
+            launch(home, following)
+        return code
+
+
+def _ended(store: Store, home: Home, run_id: int) -> int:
+    """Works on a claimed run; however that ends, the row says so."""
+    status: Literal["finished", "stopped", "failed"] = "failed"
+    error = hint = ""
+    reporter = Reporter(store, run_id)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: reporter.stop())
+    try:
+        with reporter:
+            run = runs.get(store, run_id)
+            reporter.note(f"Run {run_id} for {run.category} on {run.base_model}, process {os.getpid()}.")
+            Stages(store, home, run, reporter).work()
+        status = "finished"
+    except Stopped:
+        status = "stopped"
+        reporter.note("Stopped as asked; resume goes on from here.")
+    except FinetuneError as problem:
+        error, hint = problem.message, problem.hint
+        reporter.note(f"{problem.title}: {problem}")
+    except Exception as problem:  # noqa: BLE001  the boundary of the process: whatever it is, the row must say so
+        error = f"Unexpected {type(problem).__name__}: {problem}"
+        hint = (
+            f"The whole story stands in {home.resolve(runs.get(store, run_id).folder) / 'log.txt'}; resume tries again."
+        )
+        reporter.note(f"{error}\n{traceback.format_exc()}")
+    try:
+        version = version_of_run(store, runs.get(store, run_id).category, run_id)
+        version_id = version.id if version else None
+        runs.finish(store, run_id, status, now=time.time(), error=error, hint=hint, version_id=version_id)
+    except ConflictError:
+        reporter.note("The run was taken from this process meanwhile; its end is not recorded.")
+        return 1
+    reporter.note(f"Run {run_id} is {status}.")
+    return 1 if status == "failed" else 0
+
+
+def _say(text: str) -> None:
+    """A line for the log of the run, which is this process's standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point of the worker process."""
+    parser = argparse.ArgumentParser(prog="core.pipeline")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--run", type=int, required=True)
+    given = parser.parse_args(arguments)
+    try:
+        return perform(Home(given.home.absolute()), given.run)
+    except FinetuneError as error:
+        _say(f"{error.title}: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

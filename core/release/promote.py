@@ -1,0 +1,227 @@
+"""What serves: pointing a category's alias at a version, back, and taking that back; always one truth after a kill."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from core.config import Config
+from core.errors import ConflictError, ProofError
+from core.paths import Home
+from core.release.files import version_problem
+from core.release.registry import STAGING, base_of
+from storage import aliases, versions
+from storage.db import Store
+from storage.rows import AliasAction, AliasChange, VersionRow
+
+
+def alias_name(config: Config, category: str) -> str:
+    """The name that applications call: `ft-erd`."""
+    return f"{config.general.prefix}-{category}"
+
+
+def serving(store: Store, config: Config, category: str) -> VersionRow | None:
+    """The version that the category's alias points at, or None before the first promotion."""
+    alias = aliases.get(store, alias_name(config, category))
+    return versions.get(store, alias.version_id) if alias else None
+
+
+def promote(
+    store: Store,
+    home: Home,
+    config: Config,
+    version_id: int,
+    *,
+    who: str,
+    why: str,
+    evidence: Mapping[str, Any],
+    now: float,
+) -> AliasChange:
+    """Lets a version serve its category; on the disk when the call returns.
+
+    Raises ProofError when its file is not proved, missing or no longer what was proved, ConflictError when it serves
+    already, NotFoundError when there is no such version.
+    """
+    version = versions.get(store, version_id)
+    name = alias_name(config, version.category)
+    problem = version_problem(home, version)
+    if problem is not None:
+        raise ProofError(
+            f"{problem}.",
+            title=f"{version.name} may not serve",
+            hint="Resume its run to export and prove it again, or promote another version.",
+        )
+    with store.transaction(durable=True):
+        alias = aliases.get(store, name)
+        if alias is not None and alias.version_id == version_id:
+            raise ConflictError(f"{version.name} serves {version.category} already.", title="Nothing to promote")
+        _point(store, name, version, "promote", who=who, why=why, evidence=evidence, now=now)
+        return aliases.history(store, name)[0]
+
+
+def rollback(store: Store, home: Home, config: Config, category: str, *, who: str, why: str, now: float) -> AliasChange:
+    """Lets the version before the one that serves serve again; before the first promoted one stands the base.
+
+    Raises ConflictError when nothing stands before, ProofError when the file of the one before is damaged.
+    """
+    name = alias_name(config, category)
+    with store.transaction(durable=True):
+        current = serving(store, config, category)
+        if current is None:
+            raise _nothing(category, "Nothing was promoted", "roll back")
+        before = _before(store, name, current)
+        if before is None:
+            raise _nothing(category, f"{current.name} serves, and nothing served before it", "roll back")
+        _check_files(home, before)
+        _point(store, name, before, "rollback", who=who, why=why, evidence={}, now=now)
+        return aliases.history(store, name)[0]
+
+
+def undo(store: Store, home: Home, config: Config, category: str, *, who: str, now: float) -> AliasChange | None:
+    """Takes back the last promotion or rollback that still stands; None when there is none.
+
+    Undoing the first promotion leads to the untouched base. Raises ProofError when the file to go back to is damaged.
+    """
+    name = alias_name(config, category)
+    with store.transaction(durable=True):
+        change = aliases.last_undoable(store, name)
+        if change is None:
+            return None
+        target = _origin_of(store, change)
+        if target is None:
+            raise _nothing(category, "The base model was never exported", "undo")
+        _check_files(home, target)
+        why = f"took back: {change.action}" + (f" ({change.why})" if change.why else "")
+        _point(store, name, target, "undo", who=who, why=why, evidence={}, now=now, undoes=change.id)
+        return aliases.history(store, name)[0]
+
+
+def _point(
+    store: Store,
+    name: str,
+    version: VersionRow,
+    action: AliasAction,
+    *,
+    who: str,
+    why: str,
+    evidence: Mapping[str, Any],
+    now: float,
+    undoes: int | None = None,
+) -> None:
+    aliases.point(
+        store,
+        name=name,
+        category=version.category,
+        to_version=version.id,
+        action=action,
+        who=who,
+        why=why,
+        evidence=evidence,
+        now=now,
+        undoes=undoes,
+    )
+
+
+def _check_files(home: Home, version: VersionRow) -> None:
+    problem = version_problem(home, version)
+    if problem is not None:
+        raise ProofError(
+            f"{problem}.", title=f"{version.name} may not serve", hint="Promote another version by its name instead."
+        )
+
+
+def _nothing(category: str, what: str, verb: str) -> ConflictError:
+    return ConflictError(
+        f"{what}, so there is nothing to {verb} in {category}.",
+        title=f"Nothing to {verb}",
+        hint="`finetune-tui models` shows what there is.",
+    )
+
+
+def _origin_of(store: Store, change: AliasChange) -> VersionRow | None:
+    if change.from_version is not None:
+        return versions.get(store, change.from_version)
+    promoted = versions.get(store, change.to_version)
+    return base_of(store, promoted.category, promoted.base_model)
+
+
+def serving_stack(history: Sequence[AliasChange]) -> list[int]:
+    """The versions that a chain of rollbacks would visit, the one that serves last; `history` is newest first.
+
+    A promotion adds, a rollback removes, an undo restores what stood before the change that it takes back.
+    """
+    stack: list[int] = []
+    before: dict[int, list[int]] = {}
+    for change in reversed(history):
+        before[change.id] = list(stack)
+        if change.action == "undo" and change.undoes in before:
+            stack = list(before[change.undoes])
+        elif change.action != "promote":
+            stack = stack[:-1]
+        if not stack or stack[-1] != change.to_version:
+            stack.append(change.to_version)
+    return stack
+
+
+def _before(store: Store, name: str, current: VersionRow) -> VersionRow | None:
+    stack = serving_stack(aliases.history(store, name))
+    if len(stack) > 1:
+        return versions.get(store, stack[-2])
+    base = base_of(store, current.category, current.base_model)
+    return None if base is None or base.id == current.id else base
+
+
+def reconcile(store: Store, home: Home, config: Config, *, now: float) -> list[str]:
+    """Brings store and files to one truth after a kill; says in words what was done. Cheap where all is well.
+
+    An alias whose version has no whole file any more goes back to the one before that has; folders that were being
+    written by a process that is gone, or stand without a row, are removed.
+    """
+    done: list[str] = []
+    for alias in aliases.list_aliases(store):
+        current = versions.get(store, alias.version_id)
+        problem = version_problem(home, current, thorough=False)
+        if problem is None:
+            continue
+        for earlier in _fallbacks(store, alias.name, current):
+            if version_problem(home, earlier, thorough=False) is None:
+                _point(store, alias.name, earlier, "reconcile", who="finetune-tui", why=problem, evidence={}, now=now)
+                done.append(f"{alias.name} serves {earlier.name} again, because {problem}.")
+                break
+        else:
+            done.append(f"{alias.name} cannot serve: {problem}, and no earlier version is whole.")
+    # Versions are renamed into place inside a write transaction, so that none can appear during this one.
+    with store.transaction():
+        known = {home.resolve(version.folder) for version in versions.list_versions(store)}
+        for folder in _leftovers(home, known):
+            shutil.rmtree(folder, ignore_errors=True)
+            done.append(f"Removed {home.relative(folder)}, which was never finished.")
+    return done
+
+
+def _fallbacks(store: Store, name: str, current: VersionRow) -> list[VersionRow]:
+    """What served before, nearest first, then the base."""
+    found = [versions.get(store, number) for number in reversed(serving_stack(aliases.history(store, name))[:-1])]
+    base = base_of(store, current.category, current.base_model)
+    return [version for version in (*found, *([base] if base else [])) if version.id != current.id]
+
+
+def _leftovers(home: Home, known: set[Path]) -> list[Path]:
+    """Folders under models/<base>/<category>/ that count for nothing."""
+    found: list[Path] = []
+    for folder in sorted(home.models.glob("*/*/*")):
+        # models/base holds downloaded base models, not versions.
+        if not folder.is_dir() or folder.is_symlink() or folder.parent.parent.name == "base" or folder in known:
+            continue
+        name = folder.name
+        if name.startswith(STAGING):
+            pid = name.removeprefix(STAGING).partition("-")[0]
+            if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+                found.append(folder)
+        elif name[:1] == "v" and name[1:].isdigit():
+            found.append(folder)
+    return found

@@ -1,0 +1,98 @@
+"""The figures that `stats` shows: what is there, how good it is, what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any
+
+from core.categories import Category
+from core.config import Config
+from core.release.promote import alias_name
+from core.select.difficulty import difficulty
+from core.select.reward import reward
+from core.validate.feedback import current_feedback_type
+from storage import ab_tests, aliases, events, totals, versions
+from storage.db import Store
+from storage.rows import CategoryCounts, EventFilter
+
+REWARD_SAMPLE = 500
+_DAY = 86_400.0
+
+
+def figures(
+    store: Store,
+    config: Config,
+    categories: Mapping[str, Category],
+    *,
+    now: float,
+    next_step: Callable[[str], str],
+) -> dict[str, Any]:
+    """All figures as JSON values. `mean_reward` is over the newest 500 events of a category, as of `now`."""
+    counted = events.category_counts(store, now=now)
+    results = [test.result for test in ab_tests.list_tests(store) if test.result and test.result.get("n")]
+    return {
+        "total": sum(one.total for one in counted),
+        "tiers": {
+            tier: sum(getattr(one, tier) for one in counted) for tier in ("gold", "silver", "bronze", "rejected")
+        },
+        "sources": totals.by_source(store),
+        "feedback_types": totals.by_feedback_type(store),
+        "judged": sum(one.judged for one in counted),
+        "human_corrections": sum(one.corrected for one in counted),
+        "rag_enhanced": totals.with_context(store),
+        "pairs": totals.pairs(store),
+        "batches": totals.datasets(store),
+        "runs": totals.runs_by_status(store),
+        "versions": sum(version.number > 0 for version in versions.list_versions(store)),
+        "deployed": [
+            {"alias": alias.name, "category": alias.category, "version": versions.get(store, alias.version_id).name}
+            for alias in aliases.list_aliases(store)
+        ],
+        "ab_tests": len(results),
+        "mean_win_rate": fmean(result["win_rate"] for result in results) if results else None,
+        "categories": [
+            _category(store, config, categories.get(one.category), one, now=now, next_step=next_step) for one in counted
+        ],
+    }
+
+
+def _category(
+    store: Store,
+    config: Config,
+    known: Category | None,
+    counts: CategoryCounts,
+    *,
+    now: float,
+    next_step: Callable[[str], str],
+) -> dict[str, Any]:
+    alias = aliases.get(store, alias_name(config, counts.category))
+    return {
+        **asdict(counts),
+        "title": known.title if known else counts.category,
+        "mean_reward": _mean_reward(store, config, known, counts, now),
+        "trend": events.score_trend(store, counts.category, buckets=10),
+        "alias": alias.name if alias else None,
+        "serving": versions.get(store, alias.version_id).name if alias else None,
+        "next_step": next_step(counts.category),
+    }
+
+
+def _mean_reward(
+    store: Store, config: Config, known: Category | None, counts: CategoryCounts, now: float
+) -> float | None:
+    newest = events.event_ids(store, EventFilter(category=counts.category), order="newest")[:REWARD_SAMPLE]
+    complexity = known.complexity if known else 0.5
+    values = [
+        reward(
+            event.score,
+            current_feedback_type(event),
+            age_days=(now - event.created_at) / _DAY,
+            difficulty=difficulty(complexity, len(event.prompt), len(event.context)),
+            recent=counts.recent,
+            constants=config.select,
+        ).value
+        for event in events.get_many(store, newest)
+    ]
+    return fmean(values) if values else None

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from storage.rows import Metric, RunRow, VersionRow
+from tui.run_feed import news_of, seconds_left
+from tui.widgets.interval_bar import scale_lines
+from tui.widgets.lineage import lineage
+from tui.widgets.proof_list import proof_content
+from tui.widgets.run_form import parse_fields
+from tui.widgets.run_view import fault_text, stage_line
+from tui.widgets.verdict import figures, verdict_line
+
+RUN = RunRow(
+    id=1, created_at=0.0, category="erd", base_model="demo", method="sft", status="running", stage="training",
+    settings={}, dataset_id=1, parent_version=None, folder="runs/1", pid=1, pid_started=1.0, heartbeat=1.0, error="",
+    stop_requested=False, started_at=0.0, finished_at=None, step=10, total_steps=100, hint="", version_id=None,
+)  # fmt: skip
+
+
+def version(number: int, parent: int | None, *, category: str = "erd") -> VersionRow:
+    return VersionRow(
+        id=number + 1, created_at=0.0, name=f"v{number}", category=category, base_model="demo", number=number,
+        run_id=None, parent_id=parent, dataset_id=None, folder="x", gguf={}, settings={}, metrics={}, proof=[],
+        proved=True, code_version="",
+    )  # fmt: skip
+
+
+def shape(versions: list[VersionRow]) -> list[str]:
+    return [f"{row.branch}{row.version.name if row.version else row.heading}" for row in lineage(versions)]
+
+
+def test_only_children_stand_below_and_several_branch_off() -> None:
+    rows = shape([version(0, None), version(1, 1), version(2, 2), version(3, 2), version(4, 3)])
+    assert rows == ["erd · demo", "v0", "v1", "├─v2", "│ v4", "└─v3"]
+
+
+def test_no_version_is_lost_to_a_missing_parent_or_a_cycle() -> None:
+    assert shape([version(0, 99), version(1, 3), version(2, 2)])[1:] == ["v0", "v1", "v2"]
+    assert shape([version(0, 1)]) == ["erd · demo", "v0"]
+
+
+def test_a_long_lineage_needs_no_recursion() -> None:
+    assert len(lineage([version(0, None), *(version(one, one) for one in range(1, 3_000))])) == 3_001
+
+
+def test_categories_stand_apart() -> None:
+    assert shape([version(0, None), version(1, None, category="api")]) == ["api · demo", "v1", "erd · demo", "v0"]
+
+
+def test_an_interval_between_its_marks() -> None:
+    marks = ((0.5, "50 %"), (0.65, "65 %"))
+    bar, labels = scale_lines(0.4, 0.7, 0.55, width=41, span=(0.0, 1.0), marks=marks)
+    assert bar == "────────────────├━━━╋━●━━━╋━┤────────────"
+    assert labels == "                  50 %  65 %             "
+
+
+def test_an_interval_beyond_the_scale_and_an_estimate_on_a_mark() -> None:
+    bar, _ = scale_lines(-2.0, 3.0, 0.5, width=21, span=(0.0, 1.0), marks=((0.5, "even"),))
+    assert bar[0] == "◂" and bar[-1] == "▸" and bar[10] == "◉"
+
+
+def test_labels_that_would_touch_are_left_out() -> None:
+    _, labels = scale_lines(0.4, 0.7, 0.5, width=16, span=(0.0, 1.0), marks=((0.5, "50 %"), (0.65, "65 %")))
+    assert labels.split() == ["50", "%"]
+
+
+def test_stages_show_the_way_and_the_place() -> None:
+    assert stage_line(RUN).plain.startswith("● running  ● training → evaluating")
+    failed = replace(RUN, status="failed", stage="proving")
+    assert "✓ exporting → ✗ proving → testing" in stage_line(failed).plain
+    assert "✓ done" in stage_line(replace(RUN, status="finished", stage="done")).plain
+
+
+def test_a_fault_says_what_and_what_next_as_plain_text() -> None:
+    fault = fault_text(replace(RUN, status="failed", error="Loss is [/x] \x1b[31m nan.", hint="Lower the rate."))
+    assert fault.plain == "Loss is [/x] ␛[31m nan.\nLower the rate."
+    assert "R goes on" in fault_text(replace(RUN, status="stopped")).plain
+    assert not fault_text(RUN).plain
+
+
+def test_news_sort_figures_into_curves() -> None:
+    stored = [Metric(1, "loss", 2.0, 10.0), Metric(2, "loss", 1.0, 11.0), Metric(2, "memory_mb", 512.0, 11.0)]
+    news = news_of(RUN, stored, 3, ["a line"])
+    assert news.points == {"loss": [(1, 2.0), (2, 1.0)]}
+    assert news.latest == {"loss": 1.0, "memory_mb": 512.0}
+    assert news.pace == [(10.0, 1), (11.0, 2)]
+
+
+def test_time_left_follows_the_pace_since_the_last_resume() -> None:
+    assert seconds_left(RUN, [(0.0, 10), (20.0, 20)]) == 160.0
+    assert seconds_left(RUN, [(0.0, 40), (500.0, 41), (1000.0, 11), (1010.0, 21)]) == 79.0
+    assert seconds_left(RUN, [(0.0, 10)]) is None
+    assert seconds_left(replace(RUN, stage="proving"), [(0.0, 10), (20.0, 20)]) is None
+
+
+def test_the_form_reads_numbers_and_names_what_is_none() -> None:
+    texts = {"epochs": "3", "learning_rate": "2e-4", "batch_size": "", "accumulation": "8", "rank": "8.5",
+             "alpha": "16", "max_length": "512", "seed": "0"}  # fmt: skip
+    numbers, faults = parse_fields(texts)
+    assert numbers == {"epochs": 3, "learning_rate": 2e-4, "accumulation": 8, "alpha": 16, "max_length": 512, "seed": 0}
+    assert faults == {"batch_size": "Batch is empty.", "rank": "LoRA rank: '8.5' is not a whole number."}
+
+
+def test_failed_checks_come_first_in_words() -> None:
+    checks = [
+        {"name": "tokens", "passed": True, "figure": 0, "bound": 0, "detail": ""},
+        {"name": "greedy", "passed": False, "figure": 0.82, "bound": 0.9, "detail": "differs [/]"},
+    ]
+    assert proof_content(checks).plain.splitlines() == [
+        "✗ fails greedy  0.82 (bound 0.9)  differs [/]",
+        "✓ holds tokens  0 (bound 0)",
+    ]
+
+
+def test_the_verdict_in_words_with_how_many_more() -> None:
+    line = verdict_line({"verdict": "need more data", "more": 140}, 0).plain
+    assert line == "… Need more data before this can be told. About 140 more prompts would do."
+    assert verdict_line({"verdict": "promote"}, 0).plain.startswith("✓ Promote")
+    assert "11 prompts answered" in verdict_line(None, 11).plain
+
+
+def test_the_figures_name_interval_and_counts() -> None:
+    result = {"n": 120, "wins": 98, "losses": 12, "ties": 10, "win_rate": 0.858, "interval": [0.79, 0.91],
+              "difference": 18.2, "difference_interval": [15.0, 21.4], "evidence": 1e9, "latency_ratio": 1.05,
+              "length_ratio": 0.8}  # fmt: skip
+    lines = figures(result).plain.splitlines()
+    assert lines[0] == "win rate 85.8 % (79.0 to 91.0 %) · 98 won, 12 lost, 10 tied of 120"
+    assert lines[1] == "score difference +18.2 (+15.0 to +21.4) · evidence over a million : 1"

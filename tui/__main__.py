@@ -1,0 +1,94 @@
+"""Entry point `finetune-tui`: without a sub-command it opens the app.
+
+Sub-commands live in `tui.cli` and are imported only when called, so that `--help` and the app's start stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from storage.errors import FinetuneError
+
+# name -> (module, function, one line for --help); the module is imported when the command is called.
+COMMANDS = {
+    "demo": ("tui.cli.demo", "demo", "Run the whole loop on the shipped model, from feedback to a promoted version."),
+    "record": ("tui.cli.data", "record", "Record model outputs with their feedback, from flags or JSON on stdin."),
+    "stats": ("tui.cli.data", "stats", "Totals by category, tier and source; runs, versions, win rates."),
+    "train": ("tui.cli.runs", "train", "Train a new version of a category from its feedback."),
+    "resume": ("tui.cli.runs", "resume", "Go on with a run that was stopped, failed or killed."),
+    "runs": ("tui.cli.runs", "runs", "List runs, show one, or stop one."),
+    "ab": ("tui.cli.release", "ab", "Compare a version with what serves today on held-out prompts."),
+    "models": ("tui.cli.release", "models", "List versions, or show one with its proof."),
+    "promote": ("tui.cli.release", "promote", "Point a category's alias at a proved version."),
+    "rollback": ("tui.cli.release", "rollback", "Point a category's alias back at the version before."),
+    "undo": ("tui.cli.release", "undo", "Take back the last promote or rollback of a category."),
+    "doctor": ("tui.cli.admin", "doctor", "Check the installation, the store, disk, memory and serving."),
+    "backup": ("tui.cli.admin", "backup", "Write a whole copy of the store while it is in use."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, function, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that holds everything (else $FINETUNE_TUI_HOME, else the platform's data folder).",
+)
+@click.version_option(package_name="finetune-tui", message="finetune-tui %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, home: Path | None) -> None:
+    """The feedback you give your local model, turned into a better local model.
+
+    Without a command the full-screen app opens.
+    """
+    ctx.obj = home
+    if ctx.invoked_subcommand is None:
+        from core.paths import locate_home
+        from tui.app import FinetuneApp
+
+        FinetuneApp(locate_home(home)).run()
+
+
+def main() -> None:
+    """Run the command line; an error that the user can act on ends with exit code 1 and its next step."""
+    from tui.cli.output import report_error
+
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FinetuneError as error:
+        report_error(error, as_json="--json" in sys.argv)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

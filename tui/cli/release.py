@@ -1,0 +1,145 @@
+"""`ab`, `models`, `promote`, `rollback` and `undo`: is it better, what is there, and what serves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+from core.loop import LearningLoop
+
+from core.errors import FinetuneError
+from core.paths import Home
+from storage.rows import AliasChange, VersionRow
+from tui.cli.output import ProgressLine, json_option, print_json, table, with_home
+from tui.text import plain
+
+
+@click.command()
+@click.argument("version", required=False)
+@click.option("--against", help="The version to compare with (default: what serves, else the untouched base).")
+@click.option("--prompts", type=click.IntRange(1, 10_000), help="How many held-out prompts (default: all, at most 200).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling; the same for both sides.")
+@click.option("--again", is_flag=True, help="Answer every prompt anew even if this comparison was made before.")
+@json_option
+@with_home
+def ab(
+    home: Home, version: str | None, against: str | None, prompts: int | None, seed: int, again: bool, as_json: bool
+) -> None:
+    """Compare VERSION (default: the newest) with what serves today, on prompts that it was not trained on."""
+    progress = ProgressLine(enabled=not as_json)
+    with LearningLoop(home) as loop:
+        candidate = loop.find_version(version)
+        other = loop.find_version(against) if against else None
+        result = None if again else loop.latest_test(candidate.id, against=other.id if other else None)
+        if result is None:
+            result = loop.ab(
+                candidate.id,
+                against=other.id if other else None,
+                prompts=prompts,
+                seed=seed,
+                progress=lambda done, total: progress.show(f"answering {done} of {total}"),
+            )
+    progress.clear()
+    if as_json:
+        print_json(result)
+        return
+    low, high = result["interval"]
+    rows = [
+        ("mean score", f"{result['score_a']:.1f}", f"{result['score_b']:.1f}"),
+        ("success rate", f"{result['success_a']:.1%}", f"{result['success_b']:.1%}"),
+    ]
+    click.echo(table(("", result["name_a"], result["name_b"]), rows))
+    click.echo(f"wins {result['wins']}, losses {result['losses']}, ties {result['ties']} of {result['n']}")
+    click.echo(f"win rate {result['win_rate']:.1%} ({low:.1%} to {high:.1%})")
+    click.echo(f"verdict: {result['verdict']}")
+    for reason in result["reasons"]:
+        click.echo(f"  · {plain(reason)}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--category", help="Only versions of this category.")
+@json_option
+@with_home
+def models(home: Home, name: str | None, category: str | None, as_json: bool) -> None:
+    """List the versions, or show NAME with its figures, files and proof."""
+    with LearningLoop(home) as loop:
+        serving = {alias.version_id for alias in loop.aliases()}
+        if name is None:
+            rows = loop.versions(category)
+            if as_json:
+                print_json([asdict(row) | {"serving": row.id in serving} for row in rows])
+            elif rows:
+                headers = ("version", "category", "base", "score", "success", "proved", "serving")
+                click.echo(table(headers, [_line(row, serving) for row in rows]))
+            else:
+                click.echo("No version yet. Train one: finetune-tui train CATEGORY")
+            return
+        version = loop.find_version(name)
+    if as_json:
+        print_json(asdict(version) | {"serving": version.id in serving})
+        return
+    click.echo(f"{version.name}: {version.category} on {version.base_model}{' ★ serving' * (version.id in serving)}")
+    for key, value in version.metrics.items():
+        click.echo(f"  {key}: {value}")
+    for kind, file in version.gguf.items():
+        click.echo(f"  {kind}: {file['path']} ({file['bytes'] / 1e6:.1f} MB)")
+    for check in version.proof:
+        click.echo(f"  {'✓' if check['passed'] else '✗'} {check['name']}: {plain(str(check['detail']))}")
+
+
+def _line(version: VersionRow, serving: set[int]) -> tuple[object, ...]:
+    score, success = version.metrics.get("mean_score"), version.metrics.get("success_rate")
+    return (
+        version.name,
+        version.category,
+        version.base_model,
+        "" if score is None else f"{score:.1f}",
+        "" if success is None else f"{success:.0%}",
+        "✓ proved" if version.proved else "✗ not proved",
+        "★ serving" if version.id in serving else "",
+    )
+
+
+@click.command()
+@click.argument("version")
+@click.option("--why", default="", help="A note for the history.")
+@json_option
+@with_home
+def promote(home: Home, version: str, why: str, as_json: bool) -> None:
+    """Let VERSION serve its category; refused when its file is not proved, missing or altered."""
+    with LearningLoop(home) as loop:
+        _report(loop, loop.promote(loop.find_version(version).id, why=why), as_json=as_json)
+
+
+@click.command()
+@click.argument("category")
+@click.option("--why", default="", help="A note for the history.")
+@json_option
+@with_home
+def rollback(home: Home, category: str, why: str, as_json: bool) -> None:
+    """Let the version that served CATEGORY before serve again."""
+    with LearningLoop(home) as loop:
+        _report(loop, loop.rollback(category, why=why), as_json=as_json)
+
+
+@click.command()
+@click.argument("category")
+@json_option
+@with_home
+def undo(home: Home, category: str, as_json: bool) -> None:
+    """Take back the last promote or rollback of CATEGORY."""
+    with LearningLoop(home) as loop:
+        change = loop.undo(category)
+        if change is None:
+            raise FinetuneError(f"Nothing was promoted or rolled back for {category}.", title="Nothing to undo")
+        _report(loop, change, as_json=as_json)
+
+
+def _report(loop: LearningLoop, change: AliasChange, *, as_json: bool) -> None:
+    now = loop.version(change.to_version).name
+    before = loop.version(change.from_version).name if change.from_version is not None else None
+    if as_json:
+        print_json(asdict(change) | {"from": before, "to": now})
+    else:
+        click.echo(f"✓ {change.alias}: {before or 'nothing'} → {now}")

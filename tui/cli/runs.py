@@ -1,0 +1,173 @@
+"""`train`, `resume` and `runs`: training from the command line, in a process that outlives the terminal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+from core.loop import LearningLoop
+from core.train.launch import tail_log
+
+from core.errors import FinetuneError, RunError
+from core.paths import Home
+from storage.rows import RunRow
+from tui.cli.output import ProgressLine, bar, home_option_hint, json_option, print_json, table, with_home
+from tui.text import plain
+
+GLYPHS = {
+    "queued": "· queued",
+    "running": "● running",
+    "finished": "✓ done",
+    "failed": "✗ failed",
+    "stopped": "■ stopped",
+    "lost": "? lost",
+}
+
+
+@click.command()
+@click.argument("category")
+@click.option("--base", help="Base model: a preset's name or a local folder (default: the category's).")
+@click.option("--epochs", type=click.IntRange(1, 100), help="Passes over the training part.")
+@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Peak learning rate.")
+@click.option("--batch-size", type=click.IntRange(1, 512), help="Examples in one forward pass.")
+@click.option("--accumulation", type=click.IntRange(1, 512), help="Forward passes to one optimiser step.")
+@click.option("--rank", type=click.IntRange(1, 512), help="LoRA rank r.")
+@click.option("--alpha", type=click.IntRange(1, 1024), help="LoRA alpha; the update is scaled by alpha / r.")
+@click.option("--max-length", type=click.IntRange(16, 131_072), help="Longest example in tokens.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of selection, order, dropout and A/B.")
+@click.option("--limit", type=click.IntRange(1), help="Train on the most informative N examples only.")
+@click.option("--detach", is_flag=True, help="Start and return; watch with `finetune-tui runs`.")
+@json_option
+@with_home
+def train(
+    home: Home,
+    category: str,
+    base: str | None,
+    seed: int,
+    limit: int | None,
+    detach: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train a new version of CATEGORY: select, train, evaluate, export, prove, and compare with what serves."""
+    chosen = {key: value for key, value in settings.items() if value is not None}
+    with LearningLoop(home) as loop:
+        run_id = loop.start_run(category, base=base, settings=chosen, seed=seed, limit=limit)
+        _follow(loop, run_id, detach=detach, as_json=as_json)
+
+
+@click.command()
+@click.argument("run", type=int)
+@click.option("--detach", is_flag=True, help="Start and return; watch with `finetune-tui runs`.")
+@json_option
+@with_home
+def resume(home: Home, run: int, detach: bool, as_json: bool) -> None:
+    """Go on with RUN from its last checkpoint, or from the stage that it had not finished."""
+    with LearningLoop(home) as loop:
+        loop.resume(run)
+        _follow(loop, run, detach=detach, as_json=as_json)
+
+
+def _follow(loop: LearningLoop, run_id: int, *, detach: bool, as_json: bool) -> None:
+    if detach:
+        if as_json:
+            print_json(run_json(loop.run(run_id)))
+        else:
+            click.echo(f"Run {run_id} goes on by itself. Watch it: finetune-tui{home_option_hint(loop.home)} runs {run_id}")
+        return
+    progress = ProgressLine(enabled=not as_json)
+    try:
+        run = loop.wait(run_id, lambda row: progress.show(describe_run(loop, row)))
+    except KeyboardInterrupt:
+        progress.clear()
+        click.echo(f"\nRun {run_id} goes on by itself; stop it with: finetune-tui runs {run_id} --stop", err=True)
+        raise
+    progress.clear()
+    if run.status != "finished":
+        raise RunError(
+            run.error or f"The run ended as {run.status}.",
+            title=f"Run {run_id} is {run.status}",
+            hint=run.hint or f"Go on with: finetune-tui{home_option_hint(loop.home)} resume {run_id}",
+        )
+    if as_json:
+        print_json(run_json(run) | {"version": asdict(loop.version(run.version_id)) if run.version_id else None})
+        return
+    click.echo(f"✓ run {run_id} finished in {_seconds(run):.0f} s")
+    if run.version_id is not None:
+        version = loop.version(run.version_id)
+        click.echo(f"  version {version.name}, {'proved' if version.proved else 'NOT proved'}")
+        if test := loop.latest_test(version.id):
+            click.echo(f"  {test['summary']}")
+            click.echo(f"  next: finetune-tui{home_option_hint(loop.home)} promote {version.name}")
+
+
+def describe_run(loop: LearningLoop, run: RunRow) -> str:
+    """Where a run stands, in one line: stage, bar, step, last figures, time left."""
+    if run.status == "queued":
+        return f"run {run.id} waits for its turn"
+    if run.stage != "training" or not run.total_steps:
+        return f"{run.stage} …"
+    latest = loop.latest_metrics(run.id)
+    parts = [f"training {bar(run.step / run.total_steps)} {run.step}/{run.total_steps}"]
+    if "loss" in latest:
+        parts.append(f"loss {latest['loss']:.3f}")
+    if "tokens_per_second" in latest:
+        parts.append(f"{latest['tokens_per_second']:,.0f} tokens/s")
+    if run.started_at and run.step:
+        left = (time.time() - run.started_at) / run.step * (run.total_steps - run.step)
+        parts.append(f"{left:.0f} s left")
+    return "  ".join(parts)
+
+
+@click.command()
+@click.argument("run", type=int, required=False)
+@click.option("--stop", is_flag=True, help="Ask the run to stop at its next step; it can be resumed.")
+@click.option("--log", "log_lines", type=click.IntRange(1, 100_000), help="Also print the last N lines of its log.")
+@json_option
+@with_home
+def runs(home: Home, run: int | None, stop: bool, log_lines: int | None, as_json: bool) -> None:
+    """List the runs, or show RUN with its figures."""
+    with LearningLoop(home) as loop:
+        if run is None:
+            if stop or log_lines:
+                raise FinetuneError("--stop and --log need the number of a run.", hint="finetune-tui runs 3 --stop")
+            rows = loop.runs()
+            if as_json:
+                print_json([run_json(row) for row in rows])
+            elif rows:
+                click.echo(table(("run", "status", "stage", "category", "base", "step", "seconds"), map(_line, rows)))
+            else:
+                click.echo("No run yet. Start one: finetune-tui train CATEGORY")
+            return
+        row = loop.run(run)
+        if stop:
+            loop.stop(run)
+            click.echo(f"Run {run} was asked to stop.", err=True)
+            row = loop.run(run)
+        latest = loop.latest_metrics(run)
+        if as_json:
+            print_json(run_json(row) | {"metrics": latest})
+            return
+        click.echo(f"run {row.id}: {GLYPHS[row.status]}, stage {row.stage}, {row.category} on {row.base_model}")
+        for name, value in latest.items():
+            click.echo(f"  {name}: {value:,.4g}")
+        if row.error:
+            click.echo(f"  ✗ {plain(row.error)}\n  → {plain(row.hint)}")
+        if log_lines:
+            click.echo("\n".join(plain(line) for line in tail_log(home, row, log_lines)))
+
+
+def _line(run: RunRow) -> tuple[object, ...]:
+    steps = f"{run.step}/{run.total_steps}" if run.total_steps else ""
+    return (run.id, GLYPHS[run.status], run.stage, run.category, run.base_model, steps, f"{_seconds(run):.0f}")
+
+
+def _seconds(run: RunRow) -> float:
+    return (run.finished_at or time.time()) - run.started_at if run.started_at else 0.0
+
+
+def run_json(run: RunRow) -> dict[str, Any]:
+    """A run as an object for programs."""
+    return asdict(run)

@@ -1,0 +1,36 @@
+"""What threads tell the app: facts with typed fields, posted and never called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.message import Message
+
+
+class StoreChanged(Message, bubble=False):
+    """Something, in this process or another, has written to the store. Several that wait become one.
+
+    It does not bubble: the app hands it to the screen in front, and must not get it back.
+    """
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, StoreChanged)
+
+
+class Written(Message):
+    """A write has been committed; `then(value)` runs on the app's own thread."""
+
+    def __init__(self, value: Any, then: Callable[[Any], None] | None) -> None:
+        super().__init__()
+        self.value = value
+        self.then = then
+
+
+class Failed(Message):
+    """Something in a thread went wrong. `doing` says what it was about, for the log."""
+
+    def __init__(self, error: BaseException, doing: str) -> None:
+        super().__init__()
+        self.error = error
+        self.doing = doing

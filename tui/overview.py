@@ -1,0 +1,109 @@
+"""What the dashboard shows, read in a worker thread with a store of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.categories import load_categories
+from core.config import load_config
+from core.errors import FinetuneError
+from core.paths import Home
+from core.select.curriculum import level_of
+from storage import aliases, events, runs, versions
+from storage.db import Store, open_store
+from storage.errors import NotFoundError
+from storage.rows import CategoryCounts, RunRow, VersionRow
+
+RECENT_RUNS = 6
+STAGES = ("easy", "easy to medium", "easy to hard", "mixed")
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryOverview:
+    """One category: its counts, score trend (0-100, oldest first), what serves, and what to do next.
+
+    `stage` names what the curriculum takes next, after the held-out scores of the versions trained so far.
+    """
+
+    counts: CategoryCounts
+    title: str
+    trend: Sequence[float]
+    production: VersionRow | None
+    stage: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The whole dashboard. `active` is the run that is running, `recent` the last runs, newest first."""
+
+    categories: Sequence[CategoryOverview]
+    active: RunRow | None
+    recent: Sequence[RunRow]
+    read_at: float
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever recorded."""
+        return not self.categories
+
+
+def read_overview(home: Home) -> Overview:
+    """Everything the dashboard shows. Raises FinetuneError when the store cannot be read."""
+    now = time.time()
+    with open_store(home.store) as store:
+        counts = events.category_counts(store, now=now)
+        active = runs.active(store)
+        recent = runs.list_runs(store, limit=RECENT_RUNS)
+        trends = {one.category: events.score_trend(store, one.category) for one in counts}
+        serving: dict[str, VersionRow] = {}
+        for alias in aliases.list_aliases(store):
+            try:
+                serving[alias.category] = versions.get(store, alias.version_id)
+            except NotFoundError:
+                continue
+        stages = {one.category: _stage(store, one.category) for one in counts}
+        told = _advice(store, home, counts)
+    titles = _titles(home)
+    return Overview(
+        categories=[
+            CategoryOverview(
+                counts=one,
+                title=titles.get(one.category, ""),
+                trend=trends[one.category],
+                production=serving.get(one.category),
+                stage=stages[one.category],
+                next_step=told[one.category],
+            )
+            for one in counts
+        ],
+        active=active,
+        recent=recent,
+        read_at=now,
+    )
+
+
+def _stage(store: Store, category: str) -> str:
+    trained = [version for version in versions.list_versions(store, category) if version.number > 0]
+    scores = [version.metrics.get("mean_score") for version in trained]
+    return STAGES[level_of([float(score) for score in scores if score is not None])]
+
+
+def _advice(store: Store, home: Home, counts: Sequence[CategoryCounts]) -> dict[str, str]:
+    """The next step by category; an error that the user can act on is the next step itself."""
+    from core.next_step import next_step
+
+    try:
+        config = load_config(home)
+        return {one.category: next_step(store, config, one.category, one) for one in counts}
+    except FinetuneError as error:
+        return {one.category: str(error) for one in counts}
+
+
+def _titles(home: Home) -> dict[str, str]:
+    try:
+        return {name: one.title for name, one in load_categories(home).items()}
+    except FinetuneError:
+        return {}

@@ -1,0 +1,90 @@
+"""A run as it is watched: what is new of it since the last look, and the time that it still takes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.paths import Home
+from storage import metrics, runs
+from storage.db import open_store
+from storage.errors import NotFoundError
+from storage.rows import Metric, RunRow
+
+CURVES = ("loss", "eval_loss", "score", "learning_rate")
+LOG_LINES = 40
+_PACE_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RunNews:
+    """What one look at a run brought: its row, the end of its log, and the figures that were stored since.
+
+    `points` holds (step, value) for each of the curves, `latest` the newest value of every figure, `pace` the
+    (time, step) of the newest losses; `rowid` is what the next look starts from.
+    """
+
+    run: RunRow
+    points: Mapping[str, Sequence[tuple[float, float]]]
+    latest: Mapping[str, float]
+    pace: Sequence[tuple[float, int]]
+    log: Sequence[str]
+    rowid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunsView:
+    """The newest runs, and what is new of the one that is watched."""
+
+    runs: Sequence[RunRow]
+    news: RunNews | None
+
+
+def read_runs(home: Home, watched: int | None, rowid: int) -> RunsView:
+    """Read the list of runs and the news of the `watched` one since `rowid`. Raises StoreError."""
+    from core.train.launch import tail_log
+
+    with open_store(home.store) as store:
+        rows = runs.list_runs(store)
+        if watched is None:
+            return RunsView(rows, None)
+        try:
+            run = runs.get(store, watched)
+        except NotFoundError:
+            return RunsView(rows, None)
+        after, figures = metrics.metrics_after(store, watched, rowid)
+    return RunsView(rows, news_of(run, figures, after, list(tail_log(home, run, LOG_LINES))))
+
+
+def news_of(run: RunRow, figures: Iterable[Metric], rowid: int, log: Sequence[str]) -> RunNews:
+    """Sort figures in the order in which they were stored into curves, newest values and pace."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    latest: dict[str, float] = {}
+    pace: deque[tuple[float, int]] = deque(maxlen=_PACE_STEPS)
+    for figure in figures:
+        latest[figure.name] = figure.value
+        if figure.name in CURVES:
+            points.setdefault(figure.name, []).append((figure.step, figure.value))
+        if figure.name == "loss":
+            pace.append((figure.at, figure.step))
+    return RunNews(run, points, latest, list(pace), log, rowid)
+
+
+def seconds_left(run: RunRow, pace: Sequence[tuple[float, int]]) -> float | None:
+    """Time to the last training step at the pace of the latest (time, step) pairs; None when it cannot be told.
+
+    A resumed run steps back: only the pairs since the last step backwards count.
+    """
+    if run.status != "running" or run.stage != "training" or not run.total_steps:
+        return None
+    recent = pace[-_PACE_STEPS:]
+    start = len(recent) - 1
+    while start > 0 and recent[start - 1][1] < recent[start][1]:
+        start -= 1
+    if start >= len(recent) - 1:
+        return None
+    (first_at, first_step), (last_at, last_step) = recent[start], recent[-1]
+    if last_at <= first_at:
+        return None
+    return max(0, run.total_steps - last_step) * (last_at - first_at) / (last_step - first_step)

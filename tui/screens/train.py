@@ -1,0 +1,298 @@
+"""Training: the runs, the one that is watched, and the form of a new one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher
+
+from storage.rows import RESUMABLE, RunRow
+from tui.run_feed import RunsView, read_runs
+from tui.run_plan import FormChoices, MemoryVerdict, read_choices, read_memory, read_selection
+from tui.screens.base import BaseScreen
+from tui.text import safe
+from tui.widgets.outlook import data_text, fault_text, memory_text
+from tui.widgets.run_form import RunForm, RunRequest
+from tui.widgets.run_list import RunList
+from tui.widgets.run_view import RunView
+
+SETTLE_SECONDS = 0.35
+"""How long the form must rest before its consequences are worked out again."""
+
+
+class TrainScreen(BaseScreen):
+    """Runs on the left; on the right the run under the cursor, or the form."""
+
+    MODE = "train"
+    HELP = "train"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new_run", "New run", id="train.new", tooltip="Open the form of a new run"),
+        Binding("ctrl+s,t", "start", "Start", id="train.start", tooltip="Start training with what the form says"),
+        Binding("f2", "fit", "Make it fit", id="train.fit", tooltip="Take the settings that fit into memory"),
+        Binding("x", "stop", "Stop", id="train.stop", tooltip="Save and stop at the next step; R goes on from there"),
+        Binding("R", "resume", "Resume", id="train.resume", tooltip="Go on from the last checkpoint"),
+        Binding("c", "curve", "Curve", id="train.curve", tooltip="Show the next of loss, score and learning rate"),
+        Binding("escape", "leave", "Back", show=False, id="train.back", tooltip="From the form back to the runs"),
+    ]
+    DEFAULT_CSS = """
+    TrainScreen #train-runs { width: 34; }
+    TrainScreen.-narrow #train-runs { width: 25; }
+    TrainScreen.-first #train-runs { display: none; }
+    TrainScreen #train-right { width: 1fr; height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs: dict[int, RunRow] = {}
+        self._read = False
+        self._watched: int | None = None
+        self._rowid = 0
+        self._choices: FormChoices | None = None
+        self._counted: tuple[str, int] | None = None
+        self._category = ""
+        self._settle: Timer | None = None
+        self._fit: Mapping[str, Any] = {}
+
+    def compose_body(self) -> ComposeResult:
+        with Horizontal():
+            yield RunList(id="train-runs")
+            with ContentSwitcher(initial="train-form", id="train-right"):
+                yield RunForm(id="train-form")
+                yield RunView(id="train-run")
+
+    # -- reading
+
+    def refresh_data(self) -> None:
+        """Read the runs, and what is new of the one that is watched."""
+        home = self.home
+        self.in_background(
+            lambda: read_runs(home, self._watched, self._rowid),  # as they are when its turn comes
+            group="train.runs",
+            description="reading the runs",
+            then=self._show_runs,
+            pane=None if self._read else self.query_one(RunList),
+            in_turn=True,
+        )
+        if self._choices is None:
+            self._read_choices()
+
+    def _read_choices(self) -> None:
+        home = self.home
+        self.in_background(
+            lambda: read_choices(home),
+            group="train.choices",
+            description="reading the categories and base models",
+            then=self._show_choices,
+            in_turn=True,
+        )
+
+    def _show_runs(self, view: RunsView) -> None:
+        first, self._read = not self._read, True
+        self._runs = {run.id: run for run in view.runs}
+        self.set_class(not view.runs, "-first")
+        self.query_one(RunList).show(view.runs, now=time.time())
+        news = view.news
+        if news is not None and news.run.id == self._watched:
+            self._rowid = news.rowid
+            self.query_one(RunView).add(news)
+        if first:
+            self._open_first(view)
+        self.refresh_bindings()
+
+    def _open_first(self, view: RunsView) -> None:
+        """Open on the run at work, else on the newest; without any run on the form."""
+        if not view.runs:
+            self.query_one(RunForm).focus_first()
+            return
+        active = next((run for run in view.runs if run.status == "running"), view.runs[0])
+        self._open(active.id)
+        self.query_one(RunList).focus()
+
+    def _open(self, run_id: int) -> None:
+        self.query_one(RunList).select(run_id)
+        self._watch(run_id)
+
+    def _watch(self, run_id: int) -> None:
+        self.query_one(ContentSwitcher).current = "train-run"
+        if run_id != self._watched:
+            self._watched, self._rowid = run_id, 0
+            self.query_one(RunView).clear()
+            self.refresh_data()
+        self.refresh_bindings()
+
+    def on_run_list_highlighted(self, event: RunList.Highlighted) -> None:
+        """Moving along the list shows each run."""
+        self._watch(event.run_id)
+
+    def on_run_list_opened(self, event: RunList.Opened) -> None:
+        """Enter shows the run, also from the form."""
+        self._watch(event.run_id)
+
+    # -- the form
+
+    def _show_choices(self, choices: FormChoices) -> None:
+        self._choices = choices
+        name = choices.categories[0][1] if choices.categories else ""
+        self._category = name
+        self.query_one(RunForm).load(
+            categories=choices.categories,
+            category=name,
+            base=choices.bases.get(name, ""),
+            presets=choices.presets,
+            settings=choices.settings,
+        )
+
+    def on_run_form_changed(self) -> None:
+        """A new category brings its own base model; the consequences follow when the typing rests."""
+        form = self.query_one(RunForm)
+        category = form.request.category
+        if self._choices is not None and category and category != self._category:
+            self._category = category
+            form.set_base(self._choices.bases.get(category, ""))
+        if self._settle is not None:
+            self._settle.stop()
+        self._settle = self.set_timer(SETTLE_SECONDS, self._work_out)
+
+    def _work_out(self) -> None:
+        request = self.query_one(RunForm).request
+        if self._choices is None:
+            return
+        self._work_out_memory(request)
+        if request.category and (request.category, request.seed) != self._counted:
+            self._count(request)
+
+    def _work_out_memory(self, request: RunRequest) -> None:
+        form, home = self.query_one(RunForm), self.home
+        if request.faults:
+            form.show_memory(safe("✗ " + " ".join(request.faults.values()), "$text-error"))
+            return
+        self.in_background(
+            lambda: read_memory(home, request),
+            group="train.memory",
+            description="estimating the memory",
+            then=self._show_memory,
+            failed=lambda error: form.show_memory(fault_text("Memory", error)),
+        )
+
+    def _show_memory(self, memory: MemoryVerdict) -> None:
+        self._fit = memory.suggestion
+        self.query_one(RunForm).show_memory(memory_text(memory))
+        self.refresh_bindings()
+
+    def _count(self, request: RunRequest) -> None:
+        form, home = self.query_one(RunForm), self.home
+        self._counted = (request.category, request.seed)
+        form.show_data(Content.styled("Data    counting what would be trained on…", "$text-muted"))
+        self.in_background(
+            lambda: read_selection(home, request.category, request.seed),
+            group="train.data",
+            description="counting what would be trained on",
+            then=lambda found: form.show_data(data_text(*found)),
+            failed=lambda error: form.show_data(fault_text("Data", error)),
+        )
+
+    # -- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what can be done with what is shown."""
+        form_shown = self.is_mounted and self.query_one(ContentSwitcher).current == "train-form"
+        run = self._runs.get(self._watched) if self._watched is not None and not form_shown else None
+        if action == "start":
+            return form_shown
+        if action == "fit":
+            return form_shown and bool(self._fit)
+        if action in ("new_run", "curve"):
+            return not form_shown
+        if action == "stop":
+            return run is not None and run.status in ("running", "queued") and not run.stop_requested
+        if action == "resume":
+            return run is not None and run.status in RESUMABLE
+        if action == "leave":
+            return form_shown and bool(self._runs)
+        return super().check_action(action, parameters)
+
+    def action_new_run(self) -> None:
+        """Open the form; what it would train on is counted anew."""
+        self._counted = None
+        self.query_one(ContentSwitcher).current = "train-form"
+        self.query_one(RunForm).focus_first()
+        self._work_out()
+        self.refresh_bindings()
+
+    def action_fit(self) -> None:
+        """Take the settings that fit into memory."""
+        self.query_one(RunForm).apply(self._fit)
+
+    def action_leave(self) -> None:
+        """From the form back to the run that was watched."""
+        run_id = self.query_one(RunList).selected_id or max(self._runs)
+        self.query_one(RunList).focus()
+        self._open(run_id)
+
+    def on_run_form_submitted(self) -> None:
+        """The button does what the key does."""
+        self.action_start()
+
+    def action_start(self) -> None:
+        """Start the run that the form describes."""
+        request, home = self.query_one(RunForm).request, self.home
+        if request.faults or not request.category:
+            text = " ".join(request.faults.values()) or "Choose a category first."
+            self.finetune.tell(text, title="The form is not complete", severity="warning")
+            return
+        settings = {key: value for key, value in request.settings.items() if key != "seed"}
+
+        def start() -> int:
+            from core.loop import LearningLoop
+
+            with LearningLoop(home) as loop:
+                return loop.start_run(request.category, base=request.base or None, settings=settings, seed=request.seed)
+
+        form = self.query_one(RunForm)
+        self.in_background(start, group="train.start", description="starting the run", then=self._started, pane=form)
+
+    def _started(self, run_id: int) -> None:
+        self.query_one(RunList).focus()
+        self._watched = None
+        self._open(run_id)
+
+    def action_stop(self) -> None:
+        """Ask the run to save and stop."""
+        run_id = self._watched
+        if run_id is None:
+            return
+
+        from storage import runs
+
+        self.finetune.write(
+            lambda store: runs.request_stop(store, run_id),
+            doing=f"stopping run {run_id}",
+            then=lambda _: self.refresh_data(),
+        )
+
+    def action_resume(self) -> None:
+        """Go on with a run that has not come to its end."""
+        run_id, home = self._watched, self.home
+        if run_id is None:
+            return
+
+        def resume() -> None:
+            from core.loop import LearningLoop
+
+            with LearningLoop(home) as loop:
+                loop.resume(run_id)
+
+        self.in_background(
+            resume, group="train.resume", description=f"resuming run {run_id}", then=lambda _: self.refresh_data()
+        )
+
+    def action_curve(self) -> None:
+        """Show another curve."""
+        self.query_one(RunView).next_curve()

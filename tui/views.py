@@ -1,0 +1,100 @@
+"""What the scoreboard and the models screen show, read in a worker thread with a store of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.config import load_config
+from core.paths import Home
+from storage import ab_tests, aliases, datasets, versions
+from storage.db import open_store
+from storage.errors import NotFoundError
+from storage.rows import AbPairRow, AbTestRow, AliasChange, AliasRow, DatasetRow, VersionRow
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreboardView:
+    """A/B tests, newest first, versions by id, what is in production (version id → alias), the win rate asked for."""
+
+    tests: Sequence[AbTestRow]
+    versions: Mapping[int, VersionRow]
+    production: Mapping[int, str]
+    min_win_rate: float
+
+    def name(self, version_id: int) -> str:
+        """A version's name, or its number where it is gone."""
+        version = self.versions.get(version_id)
+        return version.name if version is not None else f"version {version_id}"
+
+    @property
+    def candidate(self) -> VersionRow | None:
+        """The newest trained version that is not in production: what an A/B test is wanted of next."""
+        known = self.versions.values()
+        trained = [version for version in known if version.number and version.id not in self.production]
+        return max(trained, key=lambda version: version.id, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsView:
+    """All versions, the aliases with their history, the datasets, and each version's newest A/B test as candidate."""
+
+    versions: Sequence[VersionRow]
+    aliases: Sequence[AliasRow]
+    history: Mapping[str, Sequence[AliasChange]]
+    datasets: Mapping[int, DatasetRow]
+    tests: Mapping[int, AbTestRow]
+
+    @property
+    def production(self) -> Mapping[int, str]:
+        """The alias of each version that is in production."""
+        return {alias.version_id: alias.name for alias in self.aliases}
+
+    def version(self, version_id: int | None) -> VersionRow | None:
+        """The version with this id, or None."""
+        return next((version for version in self.versions if version.id == version_id), None)
+
+    def name(self, version_id: int | None) -> str:
+        """A version's name; `nothing` where there was none."""
+        version = self.version(version_id)
+        return version.name if version is not None else "nothing" if version_id is None else f"version {version_id}"
+
+    def alias_of(self, category: str) -> AliasRow | None:
+        """The alias of a category, or None while nothing was promoted."""
+        return next((alias for alias in self.aliases if alias.category == category), None)
+
+
+def read_scoreboard(home: Home) -> ScoreboardView:
+    """Read the scoreboard. Raises FinetuneError."""
+    with open_store(home.store) as store:
+        return ScoreboardView(
+            ab_tests.list_tests(store),
+            {version.id: version for version in versions.list_versions(store)},
+            {alias.version_id: alias.name for alias in aliases.list_aliases(store)},
+            load_config(home).ab.min_win_rate,
+        )
+
+
+def read_pairs(home: Home, test_id: int) -> list[AbPairRow]:
+    """Read the answers of both arms of a test. Raises StoreError."""
+    with open_store(home.store) as store:
+        return ab_tests.pairs(store, test_id)
+
+
+def read_models(home: Home) -> ModelsView:
+    """Read the registry. Raises StoreError."""
+    with open_store(home.store) as store:
+        rows = versions.list_versions(store)
+        pointers = aliases.list_aliases(store)
+        sets: dict[int, DatasetRow] = {}
+        for dataset_id in {version.dataset_id for version in rows if version.dataset_id is not None}:
+            try:
+                sets[dataset_id] = datasets.get(store, dataset_id)
+            except NotFoundError:
+                continue
+        tests: dict[int, AbTestRow] = {}
+        for test in ab_tests.list_tests(store):
+            tests.setdefault(test.version_b, test)
+        return ModelsView(
+            rows, pointers, {alias.name: aliases.history(store, alias.name) for alias in pointers}, sets, tests
+        )

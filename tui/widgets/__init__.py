@@ -1,0 +1,1 @@
+"""Parts that screens are made of; none knows a screen or a sibling."""

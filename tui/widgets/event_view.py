@@ -1,0 +1,140 @@
+"""How one event is shown: a line in the queue, and everything about it beside the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual.content import Content
+
+from storage.rows import EventRow, EventSummary, JudgmentRow
+from tui.review_items import ReviewItem
+from tui.text import safe
+from tui.widgets.diff_view import diff_content, diff_lines
+from tui.words import ago, counted, number, percent, signed
+
+TIER_MARKS = {
+    "gold": ("★", "$text-warning"),
+    "silver": ("◆", "$text-primary"),
+    "bronze": ("●", "$text-accent"),
+    "rejected": ("▽", "$text-error"),
+}
+VERDICT_MARKS: Mapping[str | None, tuple[str, str, str]] = {
+    None: ("○", "pending", "$text-muted"),
+    "good": ("✓", "good", "$text-success"),
+    "bad": ("✗", "bad", "$text-error"),
+    "correct": ("✎", "corrected", "$text-primary"),
+    "reject": ("⊘", "rejected", "$text-error"),
+    "skip": ("→", "skipped", "$text-warning"),
+}
+_SEVERITY = {"error": ("✗", "$text-error"), "warning": ("!", "$text-warning"), "info": ("·", "$text-muted")}
+_FINDINGS_SHOWN = 40
+_WORD_WIDTH = 9
+
+
+def queue_line(row: EventSummary, width: int) -> Content:
+    """Verdict by glyph and word, tier by glyph, score, then as much of the prompt as there is room for."""
+    glyph, word, colour = VERDICT_MARKS[row.verdict]
+    tier_glyph, tier_colour = TIER_MARKS[row.tier]
+    score = "  –" if row.score is None else f"{row.score:3.0f}"
+    return Content.assemble(
+        (f"{glyph} {word:<{_WORD_WIDTH}} ", colour),
+        (tier_glyph, tier_colour),
+        f" {score}  ",
+        safe(row.prompt, one_line=True, limit=200),
+    )
+
+
+def event_title(item: ReviewItem) -> Content:
+    """Number, category and verdict, for the pane's border."""
+    glyph, word, colour = VERDICT_MARKS[item.event.verdict]
+    return Content.assemble(
+        f"#{item.event.id} ", safe(item.event.category, one_line=True, limit=30), " ", (f"{glyph} {word}", colour)
+    )
+
+
+def turned_note(word: str, judgment: JudgmentRow) -> str:
+    """What undo or redo did: `undone: ✓ good on #12`."""
+    glyph, verdict, _ = VERDICT_MARKS.get(judgment.kind, VERDICT_MARKS[None])
+    return f"{word}: {glyph} {verdict} on #{judgment.event_id}"
+
+
+def event_content(item: ReviewItem, *, now: float, has_draft: bool) -> Content:
+    """Everything about an event, top to bottom in the order in which it is needed to judge it."""
+    event = item.event
+    blocks = [_facts(item, now), _block("Prompt", safe(event.prompt)), _block("Response", safe(event.response))]
+    if has_draft:
+        blocks.insert(1, Content.styled("✎ a correction was begun; c goes on with it", "$text-warning"))
+    if event.correction is not None:
+        blocks.append(_block("Correction", diff_content(diff_lines(event.response, event.correction))))
+    blocks.append(_block("Findings", _findings(event)))
+    blocks.append(
+        _block(f"Why {item.tier}: quality {number(item.quality, 2)}", _parts(item.quality_parts, signs=False))
+    )
+    blocks.append(_block(f"Reward {signed(item.reward, 2)}", _parts(item.reward_parts, signs=True)))
+    if item.held:
+        blocks.append(Content.assemble(("✗ not trained on: ", "$text-warning"), safe(item.held)))
+    for title, text in (("Context", event.context), ("System prompt", event.system)):
+        if text:
+            blocks.append(_block(title, safe(text)))
+    return Content("\n\n").join(blocks)
+
+
+def _facts(item: ReviewItem, now: float) -> Content:
+    event = item.event
+    glyph, colour = TIER_MARKS[item.tier]
+    parts = [
+        Content.styled(f"{glyph} {item.tier}", colour),
+        Content(f"score {number(event.score, 0)}"),
+        safe(event.model, "$text-muted", one_line=True, limit=40),
+        Content.styled(ago(event.created_at, now), "$text-muted"),
+    ]
+    problems = sum(found.get("severity") != "info" for found in event.findings)
+    if problems:
+        parts.insert(2, Content.styled(counted(problems, "finding"), "$text-error"))
+    if event.confidence is not None:
+        parts.append(Content.styled(f"confidence {percent(event.confidence)}", "$text-muted"))
+    if event.sanitized:
+        parts.append(Content.styled(f"{sum(event.sanitized.values())} personal details replaced", "$text-muted"))
+    return Content(" · ").join(parts)
+
+
+def _block(title: str, body: Content) -> Content:
+    return Content.assemble((title, "bold $text-accent"), "\n", body)
+
+
+def _findings(event: EventRow) -> Content:
+    if not event.findings:
+        word = "nothing found" if event.valid else "not valid"
+        return Content.styled(
+            f"✓ {word}" if event.valid else f"✗ {word}", "$text-success" if event.valid else "$text-error"
+        )
+    lines = [_finding(found) for found in event.findings[:_FINDINGS_SHOWN]]
+    if len(event.findings) > _FINDINGS_SHOWN:
+        lines.append(Content.styled(f"… {len(event.findings) - _FINDINGS_SHOWN} more", "$text-muted"))
+    return Content("\n").join(lines)
+
+
+def _finding(found: Mapping[str, Any]) -> Content:
+    glyph, colour = _SEVERITY.get(str(found.get("severity")), _SEVERITY["info"])
+    line, message = found.get("line"), str(found.get("message", ""))
+    where = f"line {line}: " if isinstance(line, int) else ""
+    return Content.assemble(
+        (f"{glyph} ", colour),
+        ("" if message.startswith(where) else where, "$text-muted"),
+        safe(message, one_line=True, limit=400),
+        safe(f" ({found.get('kind', '')})", "$text-muted", one_line=True, limit=60),
+    )
+
+
+def _parts(parts: Mapping[str, float], *, signs: bool) -> Content:
+    if not parts:
+        return Content.styled("nothing speaks for it yet", "$text-muted")
+    shown = [
+        Content.assemble(
+            safe(f"{name.replace('_', ' ')} ", "$text-muted", one_line=True, limit=60),
+            signed(value, 2) if signs and not name.endswith("×") else number(value, 2),
+        )
+        for name, value in parts.items()
+    ]
+    return Content("  ").join(shown)

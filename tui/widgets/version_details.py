@@ -1,0 +1,147 @@
+"""Everything that is known of one version, as text in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from textual.content import Content
+
+from storage.rows import AliasChange, VersionRow
+from tui.text import safe
+from tui.views import ModelsView
+from tui.widgets.proof_list import proof_content
+from tui.words import ago, clock, data_size, number, percent, signed
+
+_ACTIONS: Final = {
+    "promote": "promoted",
+    "rollback": "rolled back",
+    "undo": "undone",
+    "reconcile": "put right after a crash",
+}
+_METRICS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
+    "mean_score": ("mean score", number),
+    "success_rate": ("pass rate", percent),
+    "generic_share": ("generic", percent),
+    "tokens_per_second": ("tokens/s", number),
+    "n": ("held-out prompts", str),
+}
+
+
+_TAKEN: Final = ("considered", "eligible", "train", "validation", "test", "corrections")
+_GROUPS: Final = {"held_back": "held back", "stages": "difficulty", "tiers": "tiers"}
+
+
+def short_figures(version: VersionRow) -> str:
+    """The figures that fit behind a version's name: mean score and pass rate."""
+    score, success = version.metrics.get("mean_score"), version.metrics.get("success_rate")
+    return f"{number(score)} · {percent(success)}" if score is not None else ""
+
+
+def details(version: VersionRow, view: ModelsView, *, now: float) -> Content:
+    """Name and standing, figures, A/B test, files, proof, data, settings, history of the alias."""
+    parts = [_head(version, view, now)]
+    for title, body in (
+        ("Figures on held-out prompts", _figures(version.metrics)),
+        ("A/B test", _test(version, view)),
+        ("Files", _files(version.gguf)),
+        ("Proof", proof_content(version.proof)),
+        ("Data", _data(version, view)),
+        ("Settings", _pairs(version.settings)),
+        ("History of the alias", _history(version, view, now)),
+    ):
+        if body.plain:
+            parts.append(Content.assemble(("\n" + title + "\n", "bold $text-accent"), body))
+    return Content("\n").join(parts)
+
+
+def _head(version: VersionRow, view: ModelsView, now: float) -> Content:
+    alias = view.production.get(version.id)
+    proved = ("✓ proved", "$text-success") if version.proved else ("✗ not proved: it cannot be promoted", "$text-error")
+    standing = Content("not in production")
+    if alias:
+        standing = Content.assemble(("★ in production", "bold $text-success"), " as ", safe(alias))
+    origin = f"from {view.name(version.parent_id)}" if version.parent_id is not None else "the untouched base model"
+    run = f" · run {version.run_id}" if version.run_id is not None else ""
+    return Content.assemble(
+        safe(version.name, "bold"), "\n", standing, " · ", proved, "\n",
+        safe(f"{origin}{run} · made {clock(version.created_at)} ({ago(version.created_at, now)})"),
+    )  # fmt: skip
+
+
+def _figures(metrics: Mapping[str, Any]) -> Content:
+    known = [f"{label} {form(metrics[key])}" for key, (label, form) in _METRICS.items() if key in metrics]
+    return Content(" · ".join(known)) if known else Content.styled("Not evaluated.", "$text-muted")
+
+
+def _test(version: VersionRow, view: ModelsView) -> Content:
+    test = view.tests.get(version.id)
+    if test is None:
+        return Content("" if version.number == 0 else "None yet. 4 opens the scoreboard, where a runs one.")
+    if test.result is None:
+        return safe(f"unfinished, against {view.name(test.version_a)}")
+    result = test.result
+    rate = percent(result.get("win_rate"), 1)
+    return safe(
+        f"against {view.name(test.version_a)}: {result.get('verdict', '')} · win rate {rate}"
+        f" · score {signed(result.get('difference'))} on {result.get('n', 0)} prompts"
+    )
+
+
+def _files(files: Mapping[str, Mapping[str, Any]]) -> Content:
+    if not files:
+        return Content.styled("No GGUF file.", "$text-muted")
+    width = max(len(kind) for kind in files)
+    return Content("\n").join(
+        safe(f"{kind:<{width}}  {data_size(float(file.get('bytes') or 0)):>8}  {file.get('path', '')}")
+        for kind, file in files.items()
+    )
+
+
+def _data(version: VersionRow, view: ModelsView) -> Content:
+    dataset = view.datasets.get(version.dataset_id) if version.dataset_id is not None else None
+    if dataset is None:
+        return Content("")
+    return Content.assemble(
+        safe(f"dataset {dataset.id}, seed {dataset.seed}, hash {dataset.hash}"), "\n", count_lines(dataset.counts)
+    )
+
+
+def count_lines(counts: Mapping[str, Any]) -> Content:
+    """The counts of a selection: what was taken, then what was held back and why, then its mix."""
+    taken = {name: counts[name] for name in _TAKEN if name in counts}
+    lines = [_pairs(taken)] if taken else []
+    for key, title in _GROUPS.items():
+        group = counts.get(key)
+        if isinstance(group, Mapping) and group:
+            lines.append(Content.assemble((f"{title}: ", "$text-muted"), _pairs(group)))
+    return Content("\n").join(lines)
+
+
+def _pairs(values: Mapping[str, Any]) -> Content:
+    return safe(" · ".join(f"{_label(key)} {_value(value)}" for key, value in values.items()))
+
+
+def _label(key: str) -> str:
+    return str(key).replace("_", " ")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _history(version: VersionRow, view: ModelsView, now: float) -> Content:
+    alias = view.alias_of(version.category)
+    changes: Sequence[AliasChange] = view.history.get(alias.name, ()) if alias is not None else ()
+    lines = []
+    for change in changes[:20]:
+        why = f": {change.why}" if change.why else ""
+        lines.append(
+            safe(
+                f"{ago(change.at, now):>10}  {_ACTIONS.get(change.action, change.action)}"
+                f" {view.name(change.from_version)} → {view.name(change.to_version)} by {change.who}{why}"
+            )
+        )
+    return Content("\n").join(lines)
