@@ -135,7 +135,9 @@ def run_demo(home: Home, narrator: Narrator, *, seed: int = 0) -> DemoResult:
         narrator.stage("Compare: untouched base against tuned model on prompts that neither was trained on")
         test = loop.latest_test(version.id)
         if test is None:
-            raise FinetuneError("The comparison was not made.", title="No A/B test", hint="Run the demonstration again.")
+            raise FinetuneError(
+                "The comparison was not made.", title="No A/B test", hint="Run the demonstration again."
+            )
         for reason in test["reasons"]:
             narrator.say(reason)
         if test["verdict"] != "promote":

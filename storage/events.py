@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from storage.columns import RowReader, clean, placeholders, to_json
 from storage.db import Store
 from storage.errors import NotFoundError
-from storage.rows import CategoryCounts, EventFilter, EventRow, EventSummary, NewEvent
+from storage.rows import CategoryCounts, EventFilter, EventRow, EventSummary, NewEvent, Tier
 from storage.search import conditions
 
 Order = Literal["newest", "oldest", "score", "id"]
@@ -95,6 +95,15 @@ def add_many(store: Store, events: Sequence[NewEvent]) -> list[int]:
         first = last - len(events) + 1
         _index(store, first, last)
     return list(range(first, last + 1))
+
+
+def set_assessment(store: Store, event_id: int, *, quality: float, tier: Tier, parts: Mapping[str, float]) -> None:
+    """Keeps what the event's quality (0-1) and tier are since the last judgment, with the parts that explain them."""
+    with store.transaction():
+        store.write(
+            "UPDATE events SET quality = ?, tier = ?, quality_parts = ? WHERE id = ?",
+            (quality, tier, to_json(parts), event_id),
+        )
 
 
 def _index(store: Store, first: int, last: int) -> None:

@@ -43,6 +43,12 @@ def add(
         return int(added.lastrowid or 0)
 
 
+def drop_corrections(store: Store, event_id: int) -> None:
+    """Removes the pairs that corrections of the event made; the judgments themselves stay in their log."""
+    with store.transaction():
+        store.write("DELETE FROM pairs WHERE source = 'correction' AND rejected_event = ?", (event_id,))
+
+
 def list_pairs(store: Store, category: str) -> list[PairRow]:
     """The pairs of a category, oldest first."""
     return [

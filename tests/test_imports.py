@@ -1,4 +1,4 @@
-"""What gets imported when: static rules are checked by import-linter, deferred imports only by looking at `sys.modules`."""
+"""What gets imported when: import-linter checks the static rules, only `sys.modules` tells of deferred imports."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 from core.categories import load_categories
 from core.config import load_config
@@ -13,6 +13,9 @@ from core.paths import Home
 from storage import judgments, ui_state
 from storage.db import Store
 from storage.rows import JudgmentRow, Verdict
+
+if TYPE_CHECKING:
+    from core.capture.judging import Judge
 
 Result = TypeVar("Result")
 _DRAFTS: Final = "review.drafts"
@@ -65,10 +68,7 @@ class ReviewSession:
         seconds, home = time.monotonic() - self._shown_at, self._home
 
         def work(store: Store) -> Figures:
-            from core.capture.record import Recorder
-
-            recorder = Recorder(store, home, load_config(home), load_categories(home))
-            recorder.judge(event_id, kind, correction=correction, seconds=seconds)
+            _judge(store, home).judge(event_id, kind, correction=correction, seconds=seconds)
             if correction is not None:
                 keep_draft(store, event_id, None)
             return _figures(store, self._since)
@@ -82,21 +82,24 @@ class ReviewSession:
 
     def undo(self, then: Callable[[JudgmentRow | None], None]) -> None:
         """Take back the last judgment in force, then call `then` with it, or with None when there is none."""
-        self._turn(judgments.undo, self.judged.discard, "undoing a judgment", then)
+        self._turn("undo", self.judged.discard, "undoing a judgment", then)
 
     def redo(self, then: Callable[[JudgmentRow | None], None]) -> None:
         """Restore the judgment that was taken back last, then call `then` with it, or with None."""
-        self._turn(judgments.redo, self.judged.add, "redoing a judgment", then)
+        self._turn("redo", self.judged.add, "redoing a judgment", then)
 
     def _turn(
         self,
-        turn: Callable[..., JudgmentRow | None],
+        turn: Literal["undo", "redo"],
         mark: Callable[[int], None],
         doing: str,
         then: Callable[[JudgmentRow | None], None],
     ) -> None:
+        home = self._home
+
         def work(store: Store) -> tuple[JudgmentRow | None, Figures]:
-            return turn(store, now=time.time()), _figures(store, self._since)
+            judge = _judge(store, home)
+            return judge.undo() if turn == "undo" else judge.redo(), _figures(store, self._since)
 
         def done(result: tuple[JudgmentRow | None, Figures]) -> None:
             judgment, self.figures = result
@@ -111,6 +114,13 @@ class ReviewSession:
         self._writes.write(
             lambda store: keep_draft(store, event_id, text), doing="keeping the draft", then=lambda _: then()
         )
+
+
+def _judge(store: Store, home: Home) -> Judge:
+    # Imported where it is needed, in the writing thread: similarity brings numpy along.
+    from core.capture.judging import Judge
+
+    return Judge(store, load_config(home), load_categories(home))
 
 
 def _figures(store: Store, since: float) -> Figures:

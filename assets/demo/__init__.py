@@ -1,0 +1,1 @@
+"""The demonstration: its model, the corpus that the model was made from, and the feedback on it."""

@@ -2,7 +2,7 @@
 
 The shipped model is exported to GGUF and really run, through the same embedded backend that serves it, on requests that
 its pre-training never saw. A simulated reviewer then does what a person would in the first days: thumbs up for the good
-ones, thumbs down for the worst, a corrected diagram for many of the rest, and a choice between two answers now and then.
+ones, thumbs down for the worst, a corrected diagram for many of the rest, a choice between two answers now and then.
 What is stored is what a person would have typed; scores are not, since loading validates every answer anew.
 """
 

@@ -8,23 +8,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.capture.incoming import Incoming, clean, clean_correction, incoming_from
+from core.capture.incoming import Incoming, clean, incoming_from
 from core.capture.judged import Said, judged
+from core.capture.judging import Judge
 from core.categories import Category, category
 from core.config import Config
 from core.errors import FinetuneError
 from core.paths import Home
 from core.select.difficulty import difficulty
 from core.select.reward import Reward, reward
-from core.select.similarity import is_typo, similarity
 from core.validate.feedback import current_feedback_type
 from core.validate.quality import assess_event
-from core.validate.registry import tells_quality, validated, validator_for
-from core.validate.validator import Finding, Validation, Validator
-from storage import events, judgments, pairs, ui_state
+from core.validate.validator import Finding, Validation
+from storage import events, judgments, ui_state
 from storage.db import Store
 from storage.events import RECENT_SECONDS
-from storage.rows import EventRow, FeedbackType, Tier, Verdict
+from storage.rows import EventRow, FeedbackType, Tier
 
 DAY = 86_400.0
 _SECRET_KEY = "capture.user_secret"
@@ -60,7 +59,7 @@ class Recorder:
         self.home = home
         self.config = config
         self.categories = categories
-        self._validators: dict[str, Validator] = {}
+        self.judging = Judge(store, config, categories)
 
     def record(
         self,
@@ -129,41 +128,13 @@ class Recorder:
                     raise
         return recorded
 
-    def judge(
-        self,
-        event_id: int,
-        kind: Verdict,
-        *,
-        correction: str | None = None,
-        note: str = "",
-        seconds: float | None = None,
-        sanitize: bool = True,
-        now: float | None = None,
-    ) -> Validation | None:
-        """Adds a human judgment about a stored event; a correction also makes a pair, and its validation is returned.
-
-        Raises NotFoundError for an unknown event and ConflictError for a correction without text.
-        """
-        said_at = time.time() if now is None else now
-        with self.store.transaction(durable=True):
-            event = events.get(self.store, event_id)
-            if correction is not None:
-                correction = clean_correction(
-                    correction,
-                    event,
-                    max_chars=self.config.capture.max_chars,
-                    sanitised=sanitize and self.config.capture.sanitize,
-                )
-            judgments.judge(self.store, event_id, kind, correction=correction, note=note, seconds=seconds, now=said_at)
-            return None if correction is None else self._add_pair(event, correction, said_at)
-
     def _record(self, incoming: Incoming, now: float, recent: dict[str, int]) -> Recorded:
         own = category(self.categories, incoming.category)
         capture = self.config.capture
         hidden = incoming.sanitize and capture.sanitize
         cleaned = clean(incoming, max_chars=capture.max_chars, secret=self._secret() if hidden else None)
         at = now if incoming.created_at is None else float(incoming.created_at)
-        new = judged(cleaned, own, self._validator(own), at=at)
+        new = judged(cleaned, own, self.judging.validator(own), at=at)
         known = events.find_by_hash(self.store, own.name, new.event.content_hash)
         event_id = events.add(self.store, new.event) if known is None else known
         if own.name not in recent:
@@ -206,47 +177,8 @@ class Recorder:
             judgments.judge(
                 self.store, event_id, said.verdict, correction=said.correction, seconds=said.seconds, now=said.at
             )
-            if said.correction is not None:
-                return self._add_pair(event, said.correction, said.at)
-        if said.correction is None:
-            return None
-        return self._validate(event, said.correction)
-
-    def _add_pair(self, event: EventRow, correction: str, at: float) -> Validation:
-        """Correction ≻ original, and the validation of the correction.
-
-        The margin is the score difference / 100, or how far the texts differ where the score tells nothing; then a
-        mended typo makes no pair.
-        """
-        own = category(self.categories, event.category)
-        validation = self._validate(event, correction)
-        gain = 0.0
-        if event.score is not None and tells_quality(self._validator(own)):
-            gain = (validation.score - event.score) / 100.0
-        alike = similarity(event.response, correction)
-        if gain <= 0.0 and is_typo(alike):
-            return validation
-        pairs.add(
-            self.store,
-            created_at=at,
-            category=event.category,
-            prompt=event.prompt,
-            chosen=correction,
-            rejected=event.response,
-            margin=min(1.0, max(0.0, gain if gain > 0.0 else 1.0 - alike.value)),
-            source="correction",
-            rejected_event=event.id,
-        )
-        return validation
-
-    def _validator(self, own: Category) -> Validator:
-        if own.name not in self._validators:
-            self._validators[own.name] = validator_for(own)
-        return self._validators[own.name]
-
-    def _validate(self, event: EventRow, correction: str) -> Validation:
-        own = category(self.categories, event.category)
-        return validated(self._validator(own), correction, event.prompt, event.metadata)
+            self.judging.follow(event_id)
+        return None if said.correction is None else self.judging.validate(event, said.correction)
 
     def _secret(self) -> bytes:
         """The store's own key for the hashes of user ids, made once."""

@@ -139,8 +139,8 @@ def _ask_both(examiner: Examiner, models: tuple[str, str], test_id: int, positio
 def result_of(pairs: Sequence[AbPairRow], success_score: float, criteria: Ab, *, seed: int) -> dict[str, Any]:
     """The stored result of a test: figures, intervals and verdict, as JSON values.
 
-    `interval` is the confidence sequence of `win_rate` (a tie counts one half); `difference` is the mean of score b minus
-    score a, with Student's t interval and, beside it, a bootstrap one.
+    `interval` is the confidence sequence of `win_rate` (a tie counts one half); `difference` is the mean of score b
+    minus score a, with Student's t interval and, beside it, a bootstrap one.
     """
     figures = figures_of(pairs, success_score)
     verdict = judge(figures, criteria)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from core.doctor import examine
 
+from core.doctor import examine
 from core.errors import FinetuneError
 from core.paths import Home
 from storage.db import backup as backup_store

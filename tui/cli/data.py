@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from core.loop import LearningLoop
 
 from core.errors import FinetuneError
+from core.loop import LearningLoop
 from core.paths import Home
 from tui.cli.output import json_option, print_json, table, with_home
 
@@ -51,8 +51,8 @@ FIELDS = (
 def record(home: Home, as_json: bool, keep_pii: bool, **fields: Any) -> None:
     """Record one output from flags, or many from JSON on stdin.
 
-    On stdin: one JSON object, a JSON array, or one object a line, with the keys prompt, response, category and model, and
-    if known score, verdict (good or bad), correction, context, system, confidence, latency_ms, metadata and created_at.
+    On stdin: one JSON object, a JSON array, or one object a line, with the keys prompt, response, category and model,
+    and if known score, verdict (good or bad), correction, context, system, confidence, latency_ms, metadata and created_at.
     A fault in one row names its line; nothing of that input is stored then, so it can be mended and sent again.
     """
     if fields["prompt"] is None and fields["response"] is None:
@@ -71,10 +71,8 @@ def record(home: Home, as_json: bool, keep_pii: bool, **fields: Any) -> None:
     for one in done:
         score = "no score" if one.score is None else f"score {one.score:.0f}"
         note = ", was there already" if one.duplicate else ""
-        hidden = ", ".join(f"{count} {kind} replaced" for kind, count in one.sanitized.items())
-        click.echo(
-            f"event {one.event_id}: {score}, {one.tier}, reward {one.reward:+.2f}{note}{', ' + hidden if hidden else ''}"
-        )
+        hidden = "".join(f", {count} {kind} replaced" for kind, count in one.sanitized.items())
+        click.echo(f"event {one.event_id}: {score}, {one.tier}, reward {one.reward:+.2f}{note}{hidden}")
 
 
 def _from_stdin(text: str) -> list[dict[str, Any]]:

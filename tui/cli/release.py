@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import click
-from core.loop import LearningLoop
 
 from core.errors import FinetuneError
+from core.loop import LearningLoop
 from core.paths import Home
 from storage.rows import AliasChange, VersionRow
 from tui.cli.output import ProgressLine, json_option, print_json, table, with_home
@@ -17,7 +17,9 @@ from tui.text import plain
 @click.command()
 @click.argument("version", required=False)
 @click.option("--against", help="The version to compare with (default: what serves, else the untouched base).")
-@click.option("--prompts", type=click.IntRange(1, 10_000), help="How many held-out prompts (default: all, at most 200).")
+@click.option(
+    "--prompts", type=click.IntRange(1, 10_000), help="How many held-out prompts (default: all, at most 200)."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling; the same for both sides.")
 @click.option("--again", is_flag=True, help="Answer every prompt anew even if this comparison was made before.")
 @json_option

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from core.loop import LearningLoop
-from core.train.launch import tail_log
 
 from core.errors import FinetuneError, RunError
+from core.loop import LearningLoop
 from core.paths import Home
+from core.train.launch import tail_log
 from storage.rows import RunRow
 from tui.cli.output import ProgressLine, bar, home_option_hint, json_option, print_json, table, with_home
 from tui.text import plain
@@ -75,7 +75,9 @@ def _follow(loop: LearningLoop, run_id: int, *, detach: bool, as_json: bool) -> 
         if as_json:
             print_json(run_json(loop.run(run_id)))
         else:
-            click.echo(f"Run {run_id} goes on by itself. Watch it: finetune-tui{home_option_hint(loop.home)} runs {run_id}")
+            click.echo(
+                f"Run {run_id} goes on by itself. Watch it: finetune-tui{home_option_hint(loop.home)} runs {run_id}"
+            )
         return
     progress = ProgressLine(enabled=not as_json)
     try:

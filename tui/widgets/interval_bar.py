@@ -50,9 +50,7 @@ class IntervalBar(Widget):
     IntervalBar { height: 2; color: $text-primary; }
     """
 
-    def __init__(
-        self, *, span: tuple[float, float], marks: Sequence[tuple[float, str]], id: str | None = None
-    ) -> None:
+    def __init__(self, *, span: tuple[float, float], marks: Sequence[tuple[float, str]], id: str | None = None) -> None:
         super().__init__(id=id)
         self._span = span
         self._marks = tuple(marks)

@@ -59,9 +59,7 @@ class VerdictPanel(Vertical):
             self.query_one("#verdict-bar", IntervalBar).show(*interval, float(result.get("win_rate", 0.0)), marks=marks)
         self.query_one("#verdict-figures", Static).update(figures(result))
         reasons = () if result is None else result.get("reasons") or ()
-        self.query_one("#verdict-reasons", Static).update(
-            Content("\n").join(safe(f"· {reason}") for reason in reasons)
-        )
+        self.query_one("#verdict-reasons", Static).update(Content("\n").join(safe(f"· {reason}") for reason in reasons))
 
 
 def verdict_line(result: Mapping[str, Any] | None, answered: int) -> Content:

@@ -250,16 +250,16 @@ def test_many_are_stored_all_or_none_and_the_row_is_named(recorder: Recorder, st
 
 def test_a_judgment_from_the_review_goes_the_same_way(recorder: Recorder, store: Store) -> None:
     done = recorder.record(**(ROW | {"response": POOR}))
-    assert recorder.judge(done.event_id, "good") is None
-    validation = recorder.judge(done.event_id, "correct", correction=GOOD + "\n%% a@x.org", now=NOW)
+    assert recorder.judging.judge(done.event_id, "good") is None
+    validation = recorder.judging.judge(done.event_id, "correct", correction=GOOD + "\n%% a@x.org", now=NOW)
     assert validation is not None
     assert validation.score == 100.0
     assert events.get(store, done.event_id).correction == GOOD + "\n%% [EMAIL_1]"
     assert pairs.count(store, "erd") == 1
     with pytest.raises(ConflictError):
-        recorder.judge(done.event_id, "correct", correction="  ")
+        recorder.judging.judge(done.event_id, "correct", correction="  ")
     with pytest.raises(FinetuneError):
-        recorder.judge(999, "good")
+        recorder.judging.judge(999, "good")
     assert pairs.count(store, "erd") == 1
 
 
@@ -279,3 +279,18 @@ def test_the_limits_are_settings(store: Store, home: Home) -> None:
     assert events.get(store, done.event_id).prompt == "for a@x.org"
     with pytest.raises(FinetuneError, match="at most 1,000"):
         recorder.record(**(ROW | {"prompt": "x" * 1_001}))
+
+
+def test_what_follows_from_a_judgment_keeps_in_step_with_undo_and_redo(recorder: Recorder, store: Store) -> None:
+    done = recorder.record(**(ROW | {"response": POOR}))
+    before = events.get(store, done.event_id)
+    recorder.judging.judge(done.event_id, "correct", correction=GOOD)
+    corrected = events.get(store, done.event_id)
+    assert (corrected.tier, len(pairs.list_pairs(store, corrected.category))) == ("gold", 1)
+    recorder.judging.undo()
+    undone = events.get(store, done.event_id)
+    assert (undone.tier, undone.quality, undone.quality_parts) == (before.tier, before.quality, before.quality_parts)
+    assert pairs.list_pairs(store, corrected.category) == []
+    recorder.judging.redo()
+    assert events.get(store, done.event_id) == corrected
+    assert [pair.chosen for pair in pairs.list_pairs(store, corrected.category)] == [GOOD]
