@@ -1,7 +1,7 @@
 """Time from process start to the first painted screen: `python -m benchmarks.cold_start [--home DIR] [--repeat 9]`.
 
 Both the app and an empty Textual app start in a pseudo-terminal of their own, in turn; the clock stops when the
-screen's own words arrive on it, so what is timed is what a person waits for. Memory is the resident size at that moment.
+screen's own words arrive on it, so what is timed is what a person waits for. Memory is the resident size then.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ library is used, so that reading the settings costs next to nothing.
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -136,10 +135,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}.", hint="Correct that line, or move the file away.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not written in UTF-8.", hint="Save it as UTF-8.") from error
+    except (ValueError, RecursionError) as error:  # not TOML, a number of thousands of digits, brackets nested too deep
+        raise ConfigError(f"{path}: {error}.", hint="Correct that line, or move the file away.") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.", hint="Check the file.") from error
 
@@ -196,7 +195,7 @@ def _checked(value: Any, default: Any, limits: Mapping[str, Any], where: str) ->
     low, high = limits["low"], limits["high"]
     kind = "a whole number" if isinstance(default, int) else "a number"
     fits = isinstance(value, int) if isinstance(default, int) else isinstance(value, int | float)
-    if isinstance(value, bool) or not fits or not math.isfinite(value) or not low <= value <= high:
+    if isinstance(value, bool) or not fits or not low <= value <= high:
         raise ConfigError(f"{wrong}{kind} from {low:g} to {high:g}.", hint="Correct the value or remove the line.")
     return type(default)(value)
 

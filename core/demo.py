@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -130,8 +130,8 @@ def run_demo(home: Home, narrator: Narrator, *, seed: int = 0) -> DemoResult:
         version = loop.version(run.version_id)
         narrator.say(_trained(version))
         narrator.stage("Prove: the exported file against the trained model")
-        for check in version.proof:
-            narrator.say(f"{'✓' if check['passed'] else '✗'} {check['name']}: {check['detail']}")
+        for line in _proved(version):
+            narrator.say(line)
         narrator.stage("Compare: untouched base against tuned model on prompts that neither was trained on")
         test = loop.latest_test(version.id)
         if test is None:
@@ -190,3 +190,12 @@ def _trained(version: VersionRow) -> str:
         f"validation loss {figures['base_eval_loss']:.3f} → {figures['eval_loss']:.3f} in "
         f"{figures['train_seconds']:.0f} s; exported as {', '.join(version.gguf)}"
     )
+
+
+def _proved(version: VersionRow) -> Iterator[str]:
+    """One line a check: whether it held, its figure with the bound where it is measured, and what was looked at."""
+    for check in version.proof:
+        measured = check["figure"] != check["bound"]
+        direction = "≤" if check["figure"] <= check["bound"] else "≥"
+        figure = f"{check['figure']:.2g} ({direction} {check['bound']:g}) " if measured else ""
+        yield f"{'✓' if check['passed'] else '✗'} {check['name']}: {figure}{check['detail']}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from core.errors import RunError
 from core.paths import Home
-from core.train.launch import launch, process_started, reap_lost, tail_log
+from core.train.launch import LOST_AFTER, is_alive, launch, process_started, reap_lost, tail_log
 from storage import runs
 from storage.db import Store
 from storage.rows import RunRow
@@ -26,8 +26,11 @@ class Dispatcher:
         self._launched: dict[int, int] = {}
 
     def resume(self, run_id: int) -> None:
-        """Lets a stopped, failed or lost run go on. Raises RunError while it runs and when it is finished."""
-        self.tend()
+        """Lets a stopped, failed or lost run go on. Raises RunError while it runs and when it is finished.
+
+        Takes up to `LOST_AFTER` seconds where a process was killed just now.
+        """
+        self._settle()
         run = runs.get(self.store, run_id)
         if run.status == "finished":
             raise RunError(
@@ -44,6 +47,17 @@ class Dispatcher:
                 hint=f"Wait until run {active.id} has ended, then resume run {run_id}.",
             )
         self._launched[run_id] = launch(self.home, run_id)
+
+    def _settle(self) -> None:
+        """Waits until a run whose process is gone counts as lost, which takes an old heartbeat too."""
+        deadline = time.monotonic() + LOST_AFTER + 2 * POLL_SECONDS
+        while True:
+            self.tend()
+            active = runs.active(self.store)
+            # One that another machine or container works on is not seen here, but its heart goes on beating.
+            if active is None or is_alive(active) or time.monotonic() > deadline:
+                return
+            time.sleep(POLL_SECONDS)
 
     def wait(self, run_id: int, on_progress: Callable[[RunRow], None] | None = None) -> RunRow:
         """Returns the run when it has ended, however that was; `on_progress` gets its row some times a second.

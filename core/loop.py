@@ -41,9 +41,9 @@ class LearningLoop:
 
     def __init__(self, home: Home | Path | None = None) -> None:
         self.home = home if isinstance(home, Home) else locate_home(home)
+        self.home.ensure()
         self.config = load_config(self.home)
         self.categories = load_categories(self.home)
-        self.home.ensure()
         self.store = open_store(self.home.store)
         self.recorder = Recorder(self.store, self.home, self.config, self.categories)
         self.dispatcher = Dispatcher(self.store, self.home)

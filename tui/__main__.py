@@ -6,6 +6,7 @@ Sub-commands live in `tui.cli` and are imported only when called, so that `--hel
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -72,22 +73,44 @@ def cli(ctx: click.Context, home: Path | None) -> None:
 
 def main() -> None:
     """Run the command line; an error that the user can act on ends with exit code 1 and its next step."""
+    try:
+        code = _code()
+    except BrokenPipeError:
+        # Whoever read the output is gone; Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _code() -> int:
     from tui.cli.output import report_error
 
+    as_json = "--json" in sys.argv
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        if as_json:
+            report_error(FinetuneError(error.format_message(), title="Wrong usage", hint="Add --help."), as_json=True)
+        else:
+            error.show()
+        return error.exit_code
     except FinetuneError as error:
-        report_error(error, as_json="--json" in sys.argv)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
-    sys.exit(code if isinstance(code, int) else 0)
+        report_error(error, as_json=as_json)
+        return 1
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        where = error.filename or "The output"
+        refused = FinetuneError(
+            f"{where} cannot be read or written: {error.strerror or error}.",
+            title="The system refused",
+            hint="Check its permissions and the free space on its disk.",
+        )
+        report_error(refused, as_json=as_json and error.filename is not None)
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":

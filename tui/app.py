@@ -98,6 +98,7 @@ class FinetuneApp(App[None]):
         self.home = home
         self.store: Store = open_store(home.store)
         self.review_category: str | None = None
+        self.train_category: str | None = None
         self._keymap_file = load_keymap(home.root / "keymap.toml")
         self._learning: LearningLoop | None = None
         self._writer = Writer(home.store, self)

@@ -24,6 +24,8 @@ class FormChoices:
     bases: Mapping[str, str]
     presets: Sequence[str]
     settings: Mapping[str, Any]
+    empty: bool
+    """Whether nothing was ever recorded, in any category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def read_choices(home: Home) -> FormChoices:
         bases,
         sorted(PRESETS),
         {field.key: start[field.key] for field in FIELDS},
+        empty=not any(counts.values()),
     )
 
 

@@ -194,10 +194,11 @@ def reconcile(store: Store, home: Home, config: Config, *, now: float) -> list[s
                 break
         else:
             done.append(f"{alias.name} cannot serve: {problem}, and no earlier version is whole.")
+    if not _leftovers(store, home):
+        return done
     # Versions are renamed into place inside a write transaction, so that none can appear during this one.
     with store.transaction():
-        known = {home.resolve(version.folder) for version in versions.list_versions(store)}
-        for folder in _leftovers(home, known):
+        for folder in _leftovers(store, home):
             shutil.rmtree(folder, ignore_errors=True)
             done.append(f"Removed {home.relative(folder)}, which was never finished.")
     return done
@@ -210,8 +211,9 @@ def _fallbacks(store: Store, name: str, current: VersionRow) -> list[VersionRow]
     return [version for version in (*found, *([base] if base else [])) if version.id != current.id]
 
 
-def _leftovers(home: Home, known: set[Path]) -> list[Path]:
+def _leftovers(store: Store, home: Home) -> list[Path]:
     """Folders under models/<base>/<category>/ that count for nothing."""
+    known = {home.resolve(version.folder) for version in versions.list_versions(store)}
     found: list[Path] = []
     for folder in sorted(home.models.glob("*/*/*")):
         # models/base holds downloaded base models, not versions.

@@ -23,6 +23,7 @@ from storage.errors import NotFoundError
 from storage.rows import VersionRow
 
 STAGING = ".staging-"
+_LONGEST_ID = 18  # digits; SQLite counts a little further
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ def version_of_run(store: Store, category: str, run_id: int) -> VersionRow | Non
 def find(store: Store, name: str) -> VersionRow:
     """A version by its full name, or by its id in digits. Raises NotFoundError with the names that are close."""
     try:
-        return versions.get(store, int(name)) if name.isascii() and name.isdigit() else versions.by_name(store, name)
+        number = name.isascii() and name.isdigit() and len(name) <= _LONGEST_ID
+        return versions.get(store, int(name)) if number else versions.by_name(store, name)
     except NotFoundError as error:
         near = get_close_matches(name, [version.name for version in versions.list_versions(store)], n=3, cutoff=0.4)
         hint = f"Did you mean {' or '.join(near)}?" if near else error.hint

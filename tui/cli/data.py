@@ -33,6 +33,7 @@ FIELDS = (
     "metadata",
     "created_at",
 )
+_LARGEST = 2**63
 
 
 @click.command()
@@ -52,15 +53,18 @@ def record(home: Home, as_json: bool, keep_pii: bool, **fields: Any) -> None:
     """Record one output from flags, or many from JSON on stdin.
 
     On stdin: one JSON object, a JSON array, or one object a line, with the keys prompt, response, category and model,
-    and if known score, verdict (good or bad), correction, context, system, confidence, latency_ms, metadata and created_at.
-    A fault in one row names its line; nothing of that input is stored then, so it can be mended and sent again.
+    and if known score, verdict (good or bad), correction, context, system, confidence, latency_ms, metadata and
+    created_at. Flags stand in for keys that a row lacks. A fault names its row (empty lines do not count); nothing of
+    that input is stored then, so it can be mended and sent again.
     """
-    if fields["prompt"] is None and fields["response"] is None:
-        rows = _from_stdin(sys.stdin.read() if not sys.stdin.isatty() else "")
+    given = {key: value for key, value in fields.items() if value is not None and value != ""}
+    if str(given.get("correction", "")).startswith("@"):
+        given["correction"] = _read(Path(given["correction"][1:]))
+    if "prompt" in given or "response" in given:
+        rows = [given]
     else:
-        rows = [{key: value for key, value in fields.items() if value is not None}]
-        if str(rows[0].get("correction", "")).startswith("@"):
-            rows[0]["correction"] = _read(Path(rows[0]["correction"][1:]))
+        found = _from_stdin(_stdin())
+        rows = [{**given, **row} if isinstance(row, Mapping) else row for row in found]
     for number, row in enumerate(rows, 1):
         _check(row, number)
     with LearningLoop(home) as loop:
@@ -75,7 +79,14 @@ def record(home: Home, as_json: bool, keep_pii: bool, **fields: Any) -> None:
         click.echo(f"event {one.event_id}: {score}, {one.tier}, reward {one.reward:+.2f}{note}{hidden}")
 
 
-def _from_stdin(text: str) -> list[dict[str, Any]]:
+def _stdin() -> str:
+    if sys.stdin is None or sys.stdin.isatty():
+        return ""
+    # Some editors begin a file with a byte order mark, which JSON does not allow.
+    return sys.stdin.read().removeprefix("\ufeff")
+
+
+def _from_stdin(text: str) -> list[Any]:
     if not text.strip():
         raise FinetuneError(
             "Neither --prompt and --response nor JSON on stdin was given.",
@@ -84,21 +95,24 @@ def _from_stdin(text: str) -> list[dict[str, Any]]:
         )
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
-        return [_parse_line(line, number) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    except (ValueError, RecursionError):
+        # Only \n ends a line here: JSON strings may hold the other separators that splitlines() knows.
+        return [_parse_line(line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     return value if isinstance(value, list) else [value]
 
 
-def _parse_line(line: str, number: int) -> dict[str, Any]:
+def _parse_line(line: str, number: int) -> Any:
     try:
-        value: dict[str, Any] = json.loads(line)
+        return json.loads(line)
     except json.JSONDecodeError as error:
-        raise FinetuneError(
-            f"Line {number} of stdin is not JSON: {error.msg} at column {error.colno}.",
-            title="Nothing was recorded",
-            hint="Give one JSON object a line, or one JSON array.",
-        ) from error
-    return value
+        problem = f"is not JSON: {error.msg} at column {error.colno}"
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+        problem = f"cannot be read: {error}"
+    raise FinetuneError(
+        f"Line {number} of stdin {problem}.",
+        title="Nothing was recorded",
+        hint="Give one JSON object a line, or one JSON array.",
+    )
 
 
 def _check(row: object, number: int) -> None:
@@ -108,10 +122,17 @@ def _check(row: object, number: int) -> None:
         problem = f"has the unknown key {unknown[0]!r}"
     elif missing := [key for key in ("prompt", "response", "category", "model") if not row.get(key)]:
         problem = f"has no {missing[0]!r}"
+    elif not isinstance(row["category"], str):
+        problem = "has a category that is not text"
+    elif long := [key for key, value in row.items() if isinstance(value, int) and abs(value) > _LARGEST]:
+        problem = f"has a number in {long[0]!r} that is out of all bounds"
     else:
         return
     raise FinetuneError(
-        f"Row {number} {problem}.", title="Nothing was recorded", hint=f"Known keys: {', '.join(FIELDS)}."
+        f"Row {number} {problem}.",
+        title="Nothing was recorded",
+        hint=f"Known keys: {', '.join(FIELDS)}. As flags the four that are needed are --prompt, --response, --category "
+        "and --model.",
     )
 
 
@@ -119,7 +140,12 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FinetuneError(f"{path} cannot be read: {error}.", title="Nothing was recorded") from error
+        why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise FinetuneError(
+            f"{path} cannot be read: {why}.",
+            title="Nothing was recorded",
+            hint="Name a text file after the @, or give the correction itself.",
+        ) from error
 
 
 @click.command()

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from core.categories import category as known_category
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home
@@ -68,7 +69,7 @@ def models(home: Home, name: str | None, category: str | None, as_json: bool) ->
     with LearningLoop(home) as loop:
         serving = {alias.version_id for alias in loop.aliases()}
         if name is None:
-            rows = loop.versions(category)
+            rows = loop.versions(known_category(loop.categories, category).name if category else None)
             if as_json:
                 print_json([asdict(row) | {"serving": row.id in serving} for row in rows])
             elif rows:
@@ -134,7 +135,11 @@ def undo(home: Home, category: str, as_json: bool) -> None:
     with LearningLoop(home) as loop:
         change = loop.undo(category)
         if change is None:
-            raise FinetuneError(f"Nothing was promoted or rolled back for {category}.", title="Nothing to undo")
+            raise FinetuneError(
+                f"Nothing was promoted or rolled back for {category}.",
+                title="Nothing to undo",
+                hint="`finetune-tui models` shows what there is.",
+            )
         _report(loop, change, as_json=as_json)
 
 

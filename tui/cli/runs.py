@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
-from core.errors import FinetuneError, RunError
+from core.errors import RunError
 from core.loop import LearningLoop
 from core.paths import Home
-from core.train.launch import tail_log
+from core.train.launch import LOST_AFTER, is_alive, tail_log
 from storage.rows import RunRow
 from tui.cli.output import ProgressLine, bar, home_option_hint, json_option, print_json, table, with_home
 from tui.text import plain
 
+NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
 GLYPHS = {
     "queued": "· queued",
     "running": "● running",
@@ -59,13 +60,16 @@ def train(
 
 
 @click.command()
-@click.argument("run", type=int)
+@click.argument("run", type=NUMBER)
 @click.option("--detach", is_flag=True, help="Start and return; watch with `finetune-tui runs`.")
 @json_option
 @with_home
 def resume(home: Home, run: int, detach: bool, as_json: bool) -> None:
     """Go on with RUN from its last checkpoint, or from the stage that it had not finished."""
     with LearningLoop(home) as loop:
+        row = loop.run(run)
+        if row.status == "running" and not is_alive(row):
+            click.echo(f"The process of run {run} is gone; it goes on within {LOST_AFTER:.0f} s …", err=True)
         loop.resume(run)
         _follow(loop, run, detach=detach, as_json=as_json)
 
@@ -124,7 +128,7 @@ def describe_run(loop: LearningLoop, run: RunRow) -> str:
 
 
 @click.command()
-@click.argument("run", type=int, required=False)
+@click.argument("run", type=NUMBER, required=False)
 @click.option("--stop", is_flag=True, help="Ask the run to stop at its next step; it can be resumed.")
 @click.option("--log", "log_lines", type=click.IntRange(1, 100_000), help="Also print the last N lines of its log.")
 @json_option
@@ -134,7 +138,7 @@ def runs(home: Home, run: int | None, stop: bool, log_lines: int | None, as_json
     with LearningLoop(home) as loop:
         if run is None:
             if stop or log_lines:
-                raise FinetuneError("--stop and --log need the number of a run.", hint="finetune-tui runs 3 --stop")
+                raise click.UsageError("--stop and --log need the number of a run, for example: runs 3 --stop")
             rows = loop.runs()
             if as_json:
                 print_json([run_json(row) for row in rows])

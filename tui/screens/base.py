@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tui.app import FinetuneApp
 
 Result = TypeVar("Result")
+_ENDED = (WorkerState.SUCCESS, WorkerState.ERROR, WorkerState.CANCELLED)
 
 TABS = (
     ("dashboard", "Dashboard"),
@@ -152,11 +153,11 @@ class BaseScreen(Screen[None]):
             return
         if old is not None and old[1].pane is not None and old[1].pane is not pane:
             old[1].pane.loading = False
-        if pane is not None:
-            pane.loading = True
         self._start(work, group, task)
 
     def _start(self, work: Callable[[], Any], group: str, task: _Task) -> None:
+        if task.pane is not None:
+            task.pane.loading = True
         worker = self.run_worker(
             work, group=group, description=task.doing, exit_on_error=False, exclusive=True, thread=True
         )
@@ -165,13 +166,16 @@ class BaseScreen(Screen[None]):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         worker = event.worker
         latest = self._tasks.get(worker.group)
-        if latest is None or latest[0] is not worker:
+        if latest is None or latest[0] is not worker or event.state not in _ENDED:
             return
-        if event.state in (WorkerState.SUCCESS, WorkerState.ERROR, WorkerState.CANCELLED):
-            del self._tasks[worker.group]
-            self._finish(worker, latest[1])
-            if latest[1].again is not None and event.state is not WorkerState.CANCELLED:
-                latest[1].again()
+        # The task holds its place while `then` runs: what `then` asks for in turn replaces what waits already. Without
+        # that both would be started, and the second would cancel the first.
+        self._finish(worker, latest[1])
+        if self._tasks.get(worker.group) is not latest:
+            return
+        del self._tasks[worker.group]
+        if latest[1].again is not None and event.state is not WorkerState.CANCELLED:
+            latest[1].again()
 
     def _finish(self, worker: Worker[Any], task: _Task) -> None:
         if task.pane is not None:

@@ -21,12 +21,15 @@ from tui.widgets.progress_line import ProgressLine, bar
 from tui.words import counted
 
 _NOTHING = (
-    ("d", "load the demonstration: feedback for a tiny model"),
+    ("d", "load the demonstration: answers of a tiny model, with feedback"),
     ("", ""),
-    ("", "or bring your own, from a shell:"),
-    ("finetune-tui record", "one output with what you think of it"),
-    ("finetune-tui demo", "watch the whole loop once, in minutes"),
-    ("?", "what every key does"),
+    ("", "Then, one after the other:"),
+    ("2", "Review: say which answers are good, and correct others"),
+    ("3", "Train: a new version learns from it, in a minute or two"),
+    ("4", "Scoreboard: is it better? p puts it into production"),
+    ("", ""),
+    ("", "Your own outputs come in with: finetune-tui record"),
+    ("?", "what every key does, on every screen"),
 )
 
 
@@ -55,7 +58,7 @@ class DashboardScreen(BaseScreen):
         Binding("r", "review", "Review", id="dashboard.review", tooltip="Review the category under the cursor"),
         # The advice names keys of the scoreboard; here they lead there.
         Binding("a,p", "open('scoreboard')", "Scoreboard", show=False, id="dashboard.test", tooltip="Compare, promote"),
-        Binding("t", "open('train')", "Train", id="dashboard.train", tooltip="Train a new version"),
+        Binding("t", "train", "Train", id="dashboard.train", tooltip="Train a new version"),
         Binding("d", "demonstration", "Demonstration", id="dashboard.demo", tooltip="Load the feedback that ships"),
         Binding("j", "cursor(1)", "Next", show=False, id="dashboard.next", tooltip="Next category"),
         Binding("k", "cursor(-1)", "Previous", show=False, id="dashboard.previous", tooltip="Category before"),
@@ -102,6 +105,7 @@ class DashboardScreen(BaseScreen):
         if overview.empty:
             self.query_one("#nothing", Empty).show("Nothing has been recorded here yet.", _NOTHING)
         self._show_categories(overview)
+        self.set_class(overview.active is not None, "-at-work")
         self.query_one("#job", ProgressLine).show(overview.active, now=time.time())
         self.query_one("#runs", Static).update(recent_runs(overview.recent, now=overview.read_at))
         self.refresh_bindings()
@@ -109,7 +113,10 @@ class DashboardScreen(BaseScreen):
     def _show_categories(self, overview: Overview) -> None:
         table = self.query_one("#categories", OptionList)
         names = [one.counts.category for one in overview.categories]
-        width = max(40, table.scrollable_content_region.width - 2)
+        if not table.size.width:  # not laid out yet
+            self.call_after_refresh(self._show_categories, overview)
+            return
+        width = table.scrollable_content_region.width
         cards = [category_card(one, now=overview.read_at, width=width) for one in overview.categories]
         if names != self._names:
             at = table.highlighted or 0
@@ -128,7 +135,7 @@ class DashboardScreen(BaseScreen):
         empty = self._overview is not None and self._overview.empty
         if action == "demonstration":
             return empty and not self.has_class("-seeding")
-        if action in ("review", "open", "cursor"):
+        if action in ("review", "train", "open", "cursor"):
             return not empty
         return True
 
@@ -146,10 +153,18 @@ class DashboardScreen(BaseScreen):
 
     async def action_review(self) -> None:
         """Open the review of the category under the cursor."""
-        at = self.query_one("#categories", OptionList).highlighted
-        if at is not None and at < len(self._names):
-            self.finetune.review_category = self._names[at]
+        self.finetune.review_category = self._chosen
         await self.app.switch_mode("review")
+
+    async def action_train(self) -> None:
+        """Open the form of a new run for the category under the cursor."""
+        self.finetune.train_category = self._chosen
+        await self.app.switch_mode("train")
+
+    @property
+    def _chosen(self) -> str | None:
+        at = self.query_one("#categories", OptionList).highlighted
+        return self._names[at] if at is not None and at < len(self._names) else None
 
     async def action_open(self, mode: str) -> None:
         """Open another screen."""
@@ -189,7 +204,10 @@ class DashboardScreen(BaseScreen):
 
     def _seeded(self, count: int) -> None:
         self.remove_class("-seeding")
-        self.finetune.tell(f"{counted(count, 'output')} with feedback. Press 2 to review, 3 to train.", title="Loaded")
+        self.finetune.tell(
+            f"{counted(count, 'output')} with feedback. Next: r reviews what is open, t trains a version.",
+            title="Loaded",
+        )
         self.refresh_data()
 
     def _seed_failed(self, error: BaseException) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Markdown, Static
 from assets import ASSETS
 
 _ORDER = {"screen": 0, "widget": 1, "app": 2}
+_OBVIOUS = {"scroll_left", "scroll_right", "page_left", "page_right"}
 _TITLES = {"screen": "On this screen", "widget": "In the focused part", "app": "Everywhere"}
 
 
@@ -80,6 +81,8 @@ def key_table(bindings: Mapping[str, ActiveBinding]) -> Content:
         group = _group(active)
         # The framework's own keys (without an id) matter in a list or an input; elsewhere they are told in keys.md.
         if not binding.description or binding.system or (binding.id is None and group != "widget"):
+            continue
+        if binding.action in _OBVIOUS:
             continue
         entry = groups.setdefault(group, {}).setdefault(binding.action, ([], binding, active.enabled))
         entry[0].append(binding.key_display or display_key(binding.key))

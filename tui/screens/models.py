@@ -34,7 +34,7 @@ class ModelsScreen(ProductionScreen):
     ]
     DEFAULT_CSS = """
     ModelsScreen #models-tree { width: 46; }
-    ModelsScreen.-narrow #models-tree { width: 32; }
+    ModelsScreen.-narrow #models-tree { width: 38; }
     ModelsScreen #models-details { width: 1fr; scrollbar-size-vertical: 1; }
     ModelsScreen #models-details Static { height: auto; }
     ModelsScreen #models-empty { display: none; }

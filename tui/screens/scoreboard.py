@@ -52,11 +52,11 @@ class ScoreboardScreen(ProductionScreen):
         Binding("f", "first_losses", "Losses", id="scoreboard.losses", tooltip="Losses first, or in order"),
     ]
     DEFAULT_CSS = """
-    ScoreboardScreen #ab-tests { height: 9; padding: 0; }
+    ScoreboardScreen #ab-tests { height: 7; padding: 0; }
     ScoreboardScreen.-narrow #ab-tests { height: 5; }
     ScoreboardScreen #ab-lower { layout: horizontal; height: 1fr; }
     ScoreboardScreen.-narrow #ab-lower { layout: vertical; }
-    ScoreboardScreen #ab-verdict { width: 78; height: 1fr; }
+    ScoreboardScreen #ab-verdict { width: 70; height: 1fr; }
     ScoreboardScreen.-narrow #ab-verdict { width: 1fr; height: auto; max-height: 12; }
     ScoreboardScreen #ab-pairs { width: 1fr; padding: 0; }
     ScoreboardScreen.-narrow.-examples #ab-tests { display: none; }

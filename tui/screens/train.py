@@ -52,11 +52,12 @@ class TrainScreen(BaseScreen):
         super().__init__()
         self._runs: dict[int, RunRow] = {}
         self._read = False
-        self._watched: int | None = None
-        self._rowid = 0
+        self._place: tuple[int | None, int] = (None, 0)
         self._choices: FormChoices | None = None
         self._counted: tuple[str, int] | None = None
         self._category = ""
+        self._default = ""
+        self._wanted: str | None = None
         self._settle: Timer | None = None
         self._fit: Mapping[str, Any] = {}
 
@@ -69,18 +70,28 @@ class TrainScreen(BaseScreen):
 
     # -- reading
 
+    @property
+    def _watched(self) -> int | None:
+        """The run that is watched. Its number and how far it was read change together, as a thread reads both."""
+        return self._place[0]
+
+    def on_screen_resume(self) -> None:
+        """What can be trained on may have grown meanwhile; the dashboard may have asked for a new run."""
+        self._wanted, self.finetune.train_category = self.finetune.train_category, None
+        self._read_choices()
+
     def refresh_data(self) -> None:
         """Read the runs, and what is new of the one that is watched."""
         home = self.home
         self.in_background(
-            lambda: read_runs(home, self._watched, self._rowid),  # as they are when its turn comes
+            lambda: read_runs(home, *self._place),  # as it is when its turn comes
             group="train.runs",
             description="reading the runs",
             then=self._show_runs,
             pane=None if self._read else self.query_one(RunList),
             in_turn=True,
         )
-        if self._choices is None:
+        if self._choices is not None and self._choices.empty:
             self._read_choices()
 
     def _read_choices(self) -> None:
@@ -100,7 +111,7 @@ class TrainScreen(BaseScreen):
         self.query_one(RunList).show(view.runs, now=time.time())
         news = view.news
         if news is not None and news.run.id == self._watched:
-            self._rowid = news.rowid
+            self._place = (news.run.id, news.rowid)
             self.query_one(RunView).add(news)
         if first:
             self._open_first(view)
@@ -122,7 +133,7 @@ class TrainScreen(BaseScreen):
     def _watch(self, run_id: int) -> None:
         self.query_one(ContentSwitcher).current = "train-run"
         if run_id != self._watched:
-            self._watched, self._rowid = run_id, 0
+            self._place = (run_id, 0)
             self.query_one(RunView).clear()
             self.refresh_data()
         self.refresh_bindings()
@@ -138,16 +149,24 @@ class TrainScreen(BaseScreen):
     # -- the form
 
     def _show_choices(self, choices: FormChoices) -> None:
-        self._choices = choices
-        name = choices.categories[0][1] if choices.categories else ""
-        self._category = name
-        self.query_one(RunForm).load(
-            categories=choices.categories,
-            category=name,
-            base=choices.bases.get(name, ""),
-            presets=choices.presets,
-            settings=choices.settings,
-        )
+        """Fill the form; later only its categories, and the default one unless another was chosen."""
+        before, self._choices = self._choices, choices
+        form = self.query_one(RunForm)
+        default = choices.categories[0][1] if choices.categories else ""
+        chosen = self._wanted or (default if self._category == self._default else self._category)
+        if before is None:
+            self._category = chosen
+            form.load(presets=choices.presets, settings=choices.settings)
+            form.set_base(choices.bases.get(chosen, ""))
+        self._default = default
+        if before is None or before.categories != choices.categories:
+            self._counted = None
+            form.set_categories(choices.categories, chosen)
+        elif self._wanted:
+            form.set_categories(choices.categories, chosen)
+        if self._wanted and not any(run.status == "running" for run in self._runs.values()):
+            self.action_new_run()
+        self._wanted = None
 
     def on_run_form_changed(self) -> None:
         """A new category brings its own base model; the consequences follow when the typing rests."""
@@ -260,7 +279,7 @@ class TrainScreen(BaseScreen):
 
     def _started(self, run_id: int) -> None:
         self.query_one(RunList).focus()
-        self._watched = None
+        self._place = (None, 0)
         self._open(run_id)
 
     def action_stop(self) -> None:

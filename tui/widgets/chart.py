@@ -19,7 +19,7 @@ class LineChart(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"chart--axis", "chart--first", "chart--second"}
     DEFAULT_CSS = """
     LineChart { height: 1fr; min-height: 6; }
-    LineChart > .chart--axis { color: $text-muted; }
+    LineChart > .chart--axis { color: $foreground 60%; }
     LineChart > .chart--first { color: $text-primary; }
     LineChart > .chart--second { color: $text-warning; }
     """
@@ -73,4 +73,4 @@ class LineChart(Widget):
         ]
 
     def _style(self, role: str) -> Style:
-        return self.get_component_rich_style(f"chart--{role}", partial=True)
+        return self.get_component_rich_style(f"chart--{role}")

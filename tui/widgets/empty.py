@@ -36,5 +36,5 @@ def _content(title: str, lines: Sequence[tuple[str, str]]) -> Content:
     rows = [safe(title, "bold"), Content("")]
     width = max((len(key) for key, _ in lines), default=0)
     for key, text in lines:
-        rows.append(Content.assemble((f"{key:>{width}}", "bold $text-accent"), "  " if key else "", safe(text)))
+        rows.append(Content.assemble((f"{key:<{width}}  ", "bold $text-accent") if key else "", safe(text)))
     return Content("\n").join(rows if lines else rows[:1])

@@ -33,7 +33,13 @@ def data_text(summary: str, counts: Mapping[str, object]) -> Content:
     train = counts.get("train", 0)
     glyph, colour = ("✓", "$text-success") if train else ("✗", "$text-error")
     head = Content.assemble("Data    ", (f"{glyph} {train} to train on", f"bold {colour}"))
-    advice = "" if train else "\n2 opens Review: what you confirm or correct becomes an example."
+    advice = ""
+    if not counts.get("considered"):
+        return Content.assemble(
+            head, "\nNothing is recorded in this category. 1 opens the dashboard: d loads examples."
+        )
+    if not train:
+        advice = "\n2 opens Review: what you confirm or correct becomes an example."
     mix = count_lines({name: value for name, value in counts.items() if name != "held_back"})
     return Content.assemble(head, "\n", safe(summary), "\n", mix, advice)
 

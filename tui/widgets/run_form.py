@@ -125,26 +125,20 @@ class RunForm(VerticalScroll):
         yield Static(id="form-memory")
         yield Static(id="form-data")
 
-    def load(
-        self,
-        *,
-        categories: Sequence[tuple[str, str]],
-        category: str,
-        base: str,
-        presets: Sequence[str],
-        settings: Mapping[str, Any],
-    ) -> None:
-        """Fill the form. `categories` are (title, name); `settings` are the training settings by key."""
-        select = self.query_one("#form-category", Select)
-        select.set_options([(Content(title), name) for title, name in categories])
-        if any(name == category for _, name in categories):
-            select.value = category
+    def load(self, *, presets: Sequence[str], settings: Mapping[str, Any]) -> None:
+        """Offer these base models, and fill in the training settings by key."""
         base_box = self.query_one("#form-base", Input)
         base_box.suggester = SuggestFromList(presets, case_sensitive=False)
         base_box.tooltip = "Presets: " + ", ".join(presets)
-        base_box.value = base
         self._more = {}
         self.apply(settings)
+
+    def set_categories(self, categories: Sequence[tuple[str, str]], chosen: str) -> None:
+        """Offer these categories as (title, name), with the `chosen` one selected."""
+        select = self.query_one("#form-category", Select)
+        select.set_options([(Content(title), name) for title, name in categories])
+        if any(name == chosen for _, name in categories):
+            select.value = chosen
 
     def apply(self, settings: Mapping[str, Any]) -> None:
         """Take these settings over; those without a field of their own go along with the request as they are."""

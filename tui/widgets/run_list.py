@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 
 from storage.rows import RunRow
 from tui.text import safe
-from tui.words import RUN_COLOURS, ago, run_status
+from tui.words import RUN_COLOURS, ago, counted, run_status
 
 
 class RunList(OptionList):
@@ -69,7 +69,7 @@ class RunList(OptionList):
                 ids = [run_id for run_id, _ in shown]
                 self.highlighted = ids.index(keep) if keep in ids else None
         self._shown = shown
-        self.border_subtitle = f"{len(runs)}" if runs else ""
+        self.border_subtitle = counted(len(runs), "run") if runs else ""
 
     def select(self, run_id: int) -> None:
         """Put the cursor on this run, if it is shown."""

@@ -36,7 +36,7 @@ class RunView(Vertical):
     RunView #run-fault { height: auto; display: none; padding: 0 1; border-left: thick $error; }
     RunView.-fault #run-fault { display: block; }
     RunView #run-log {
-        height: 5; border-top: solid $surface-lighten-2; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis;
+        height: 5; border-top: solid $foreground 25%; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis;
     }
     """
 
@@ -47,6 +47,7 @@ class RunView(Vertical):
         self._pace: list[tuple[float, int]] = []
         self._log: Sequence[str] = ()
         self._curve = 0
+        self._log_lines = 2
 
     def compose(self) -> ComposeResult:
         """Stages over figures over the curve over the log."""
@@ -83,7 +84,8 @@ class RunView(Vertical):
 
     def on_resize(self) -> None:
         """A low terminal gives the log's lines to the curve."""
-        self.query_one("#run-log").styles.height = 3 if self.size.height < 18 else 6 if self.size.height < 30 else 9
+        self._log_lines = 2 if self.size.height < 18 else 5 if self.size.height < 30 else 8
+        self.query_one("#run-log").styles.height = self._log_lines + 1
         self._show_log()
 
     def _show_run(self, run: RunRow) -> None:
@@ -102,24 +104,26 @@ class RunView(Vertical):
         )
 
     def _show_log(self) -> None:
-        room = max(1, self.query_one("#run-log").content_size.height)
-        lines = [safe(_DATE.sub("", line), one_line=True, limit=400) for line in self._log[-room:]]
+        lines = [safe(_DATE.sub("", line), one_line=True, limit=400) for line in self._log[-self._log_lines :]]
         self.query_one("#run-log", Static).update(Content("\n").join(lines) if lines else Content("The log is empty."))
 
 
 def stage_line(run: RunRow) -> Content:
     """The way of a run with the stage that it is in: `✓ training → ● evaluating → exporting …`."""
     at = STAGES.index(run.stage) if run.stage in STAGES else -1
-    parts = [Content.styled(run_status(run.status), f"bold {RUN_COLOURS.get(run.status, '')}".strip()), Content("  ")]
+    parts: list[Content] = []
+    if run.status != "finished":
+        status = Content.styled(run_status(run.status), f"bold {RUN_COLOURS.get(run.status, '')}".strip())
+        parts += [status, Content("  ")]
     for place, stage in enumerate(STAGES):
         passed = place < at or run.status == "finished"
         if place:
             parts.append(Content.styled(" → ", "$text-muted"))
         if passed:
-            parts.append(Content.styled(f"✓ {stage}", "$text-success"))
+            parts.append(Content.styled(f"✓\N{NO-BREAK SPACE}{stage}", "$text-success"))
         elif place == at:
             glyph = "●" if run.status == "running" else "✗" if run.status == "failed" else "■"
-            parts.append(Content.styled(f"{glyph} {stage}", "bold"))
+            parts.append(Content.styled(f"{glyph}\N{NO-BREAK SPACE}{stage}", "bold"))
         else:
             parts.append(Content.styled(stage, "$text-muted"))
     return Content("").join(parts)
@@ -150,7 +154,8 @@ def figures_line(run: RunRow, latest: Mapping[str, float], left: float | None) -
         parts.append(f"started {clock(run.started_at)}")
     if run.status == "finished":
         parts.append("4 shows the verdict, 5 the version")
-    return Content(" · ".join(parts))
+    # A figure stays beside its name: the line breaks between two facts only.
+    return Content(" · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts))
 
 
 def fault_text(run: RunRow) -> Content:

@@ -34,10 +34,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"virtual-table--cursor"}
     DEFAULT_CSS = """
     VirtualTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
-    VirtualTable > .virtual-table--cursor { background: $block-cursor-blurred-background; text-style: bold; }
-    VirtualTable:focus > .virtual-table--cursor {
-        background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold;
-    }
+    VirtualTable > .virtual-table--cursor { background: $foreground 10%; text-style: bold; }
+    VirtualTable:focus > .virtual-table--cursor { background: $primary 35%; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Next", show=False, id="list.next", tooltip="One line down"),
@@ -191,8 +189,6 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         line = safe("(removed)", "$text-muted") if row is None else self._draw(row, width)
         if index == self.cursor:
             style += self.get_visual_style("virtual-table--cursor", partial=True)
-            if self.has_focus:
-                line = Content(line.plain)
         strips = Visual.to_strips(self, line.truncate(width, ellipsis=True), width, 1, style, pad=True)
         return strips[0].adjust_cell_length(width, style.rich_style) if strips else Strip.blank(width, style.rich_style)
 
