@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 # Needs Python >= 3.11 with venv, a C/C++ compiler and cmake (llama.cpp is compiled once, 5-6 minutes on two cores).
 .DELETE_ON_ERROR:
-.PHONY: demo app test check format snapshots cold-start seed lock clean
+.PHONY: demo app test check format snapshots cold-start seeds seed lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -52,6 +52,9 @@ snapshots: $(READY)       ## renew the pictures that the layout tests compare wi
 
 cold-start: $(READY)      ## time from start to first painted screen, against an empty Textual app
 	$(BIN)/python -m benchmarks.cold_start
+
+seeds: $(READY)           ## the demonstration with five seeds
+	$(BIN)/python -m benchmarks.demo_seeds
 
 seed: $(READY)            ## make the seed feedback again by running the shipped model
 	$(BIN)/python -m assets.demo.make_seed

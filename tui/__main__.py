@@ -79,7 +79,22 @@ def main() -> None:
         # Whoever read the output is gone; Python would complain once more when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        code = _refused(error)
     sys.exit(code)
+
+
+def _refused(error: OSError) -> int:
+    from tui.cli.output import report_error
+
+    said = FinetuneError(
+        f"{error.filename or 'The output'} cannot be read or written: {error.strerror or error}.",
+        title="The system refused",
+        hint="Check its permissions and the free space on its disk.",
+    )
+    # Without a file's name it was the standard output itself that failed.
+    report_error(said, as_json="--json" in sys.argv and error.filename is not None)
+    return 1
 
 
 def _code() -> int:
@@ -98,17 +113,6 @@ def _code() -> int:
         return error.exit_code
     except FinetuneError as error:
         report_error(error, as_json=as_json)
-        return 1
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        where = error.filename or "The output"
-        refused = FinetuneError(
-            f"{where} cannot be read or written: {error.strerror or error}.",
-            title="The system refused",
-            hint="Check its permissions and the free space on its disk.",
-        )
-        report_error(refused, as_json=as_json and error.filename is not None)
         return 1
     return code if isinstance(code, int) else 0
 

@@ -44,9 +44,11 @@ def data_size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its two largest units: 4 s, 2 min 5 s, 3 h 20 min, 2 d 4 h."""
+    """A length of time in its two largest units: 25 ms, 4 s, 2 min 5 s, 3 h 20 min, 2 d 4 h."""
     if not math.isfinite(seconds) or seconds < 0:
         return "?"
+    if 0 < seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s" if seconds >= 9.5 or whole == seconds else f"{seconds:.1f} s"

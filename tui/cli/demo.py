@@ -93,8 +93,10 @@ def print_result(result: DemoResult) -> None:
     ]
     click.echo("\n" + table((f"{result.before['n']:.0f} held-out prompts", "base", "tuned"), rows))
     (low, high), test = result.ab["interval"], result.ab
+    least, most = test["difference_interval"]
+    click.echo(f"\nmean difference {test['difference']:+.1f} points (95 % interval {least:+.1f} to {most:+.1f})")
     click.echo(
-        f"\nwon {test['wins']}, lost {test['losses']}, tied {test['ties']}: win rate {test['win_rate']:.1%} "
+        f"won {test['wins']}, lost {test['losses']}, tied {test['ties']}: win rate {test['win_rate']:.1%} "
         f"({low:.1%} to {high:.1%}); verdict: {test['verdict']}; {result.seconds:.0f} s in all"
     )
     click.secho("\nOpen the app on it:", bold=True)
