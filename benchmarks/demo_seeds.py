@@ -51,10 +51,12 @@ def main() -> None:
                 "seconds": result["seconds"],
             }
         )
+        difference = f"{test['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+        success = f"{test['success_a']:.1%} → {test['success_b']:.1%}"
+        decided = f"{test['wins']}/{test['losses']}/{test['ties']}"
         print(
-            f"{seed:>4}  {test['score_a']:4.1f}  {test['score_b']:5.1f}  {test['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
-            f"  {test['success_a']:6.1%} → {test['success_b']:5.1%}  {test['wins']}/{test['losses']}/{test['ties']}"
-            f"  {test['verdict']}  {proved}/{len(result['proof'])}  {result['seconds']}",
+            f"{seed:>4}  {test['score_a']:4.1f}  {test['score_b']:5.1f}  {difference:<22}  {success:<14}  {decided:<13}  "
+            f"{test['verdict']}  {proved}/{len(result['proof'])}  {result['seconds']}",
             flush=True,
         )
     summary = {

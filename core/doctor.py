@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 import urllib.error
 import urllib.request
@@ -27,18 +28,6 @@ from storage import aliases, runs, versions
 from storage.db import Store, integrity_problems, open_store
 
 State = Literal["ok", "warning", "problem", "info"]
-PACKAGES = (
-    "torch",
-    "transformers",
-    "peft",
-    "safetensors",
-    "tokenizers",
-    "llama-cpp-python",
-    "gguf",
-    "textual",
-    "sqlite-utils",
-    "rapidfuzz",
-)
 LITTLE_DISK = 5e9
 LITTLE_MEMORY = 2e9
 OLLAMA_SECONDS = 0.5
@@ -75,8 +64,12 @@ def _python() -> Check:
 
 
 def _packages() -> Iterator[Check]:
+    """Every direct dependency, from the package's own metadata; nothing is imported."""
     found: list[str] = []
-    for name in PACKAGES:
+    required = (
+        re.match(r"[A-Za-z0-9._-]+", line) for line in metadata.requires("finetune-tui") or [] if "extra" not in line
+    )
+    for name in [match[0] for match in required if match]:
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:

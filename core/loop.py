@@ -216,7 +216,7 @@ class LearningLoop:
         from core.select.held_out import held_out_events
 
         candidate = self.version(version_id)
-        opponent = self._opponent(candidate) if against is None else self.version(against)
+        opponent = self.opponent(version_id) if against is None else self.version(against)
         for version in (candidate, opponent):
             if (problem := version_problem(self.home, version, thorough=False)) is not None:
                 raise FinetuneError(f"{problem}.", title="Nothing to compare", hint="Compare other versions.")
@@ -245,7 +245,12 @@ class LearningLoop:
             )
         return _told(test)
 
-    def _opponent(self, candidate: VersionRow) -> VersionRow:
+    def opponent(self, version_id: int) -> VersionRow:
+        """What a version is compared with unless told otherwise: what serves today, else the untouched base.
+
+        Raises NotFoundError when there is neither.
+        """
+        candidate = self.version(version_id)
         current = self.serving(candidate.category)
         if current is not None and current.id != candidate.id:
             return current

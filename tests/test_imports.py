@@ -18,7 +18,6 @@ HEAVY = {
     "llama_cpp",
     "gguf",
     "scipy",
-    "sqlite_utils",
     "sacrebleu",
     "tokenizers",
 }

@@ -25,7 +25,7 @@ from tui.screens.edit import EditScreen
 from tui.screens.review import ReviewScreen
 from tui.widgets.virtual_table import VirtualTable
 
-HEAVY = {"torch", "transformers", "peft", "llama_cpp", "gguf", "sqlite_utils", "scipy", "numpy", "rapidfuzz"}
+HEAVY = {"torch", "transformers", "peft", "llama_cpp", "gguf", "scipy", "numpy", "rapidfuzz"}
 
 
 def test_starting_the_app_imports_nothing_heavy(root: Path) -> None:

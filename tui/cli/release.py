@@ -21,25 +21,32 @@ from tui.text import plain
 @click.option(
     "--prompts", type=click.IntRange(1, 10_000), help="How many held-out prompts (default: all, at most 200)."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling; the same for both sides.")
+@click.option("--seed", type=int, help="Seed of the sampling; the same for both sides (default: 0).")
 @click.option("--again", is_flag=True, help="Answer every prompt anew even if this comparison was made before.")
 @json_option
 @with_home
 def ab(
-    home: Home, version: str | None, against: str | None, prompts: int | None, seed: int, again: bool, as_json: bool
+    home: Home,
+    version: str | None,
+    against: str | None,
+    prompts: int | None,
+    seed: int | None,
+    again: bool,
+    as_json: bool,
 ) -> None:
     """Compare VERSION (default: the newest) with what serves today, on prompts that it was not trained on."""
     progress = ProgressLine(enabled=not as_json)
     with LearningLoop(home) as loop:
         candidate = loop.find_version(version)
-        other = loop.find_version(against) if against else None
-        result = None if again else loop.latest_test(candidate.id, against=other.id if other else None)
+        other = loop.find_version(against) if against else loop.opponent(candidate.id)
+        anew = again or prompts is not None or seed is not None
+        result = None if anew else loop.latest_test(candidate.id, against=other.id)
         if result is None:
             result = loop.ab(
                 candidate.id,
-                against=other.id if other else None,
+                against=other.id,
                 prompts=prompts,
-                seed=seed,
+                seed=seed or 0,
                 progress=lambda done, total: progress.show(f"answering {done} of {total}"),
             )
     progress.clear()
