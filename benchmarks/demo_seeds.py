@@ -55,8 +55,8 @@ def main() -> None:
         success = f"{test['success_a']:.1%} → {test['success_b']:.1%}"
         decided = f"{test['wins']}/{test['losses']}/{test['ties']}"
         print(
-            f"{seed:>4}  {test['score_a']:4.1f}  {test['score_b']:5.1f}  {difference:<22}  {success:<14}  {decided:<13}  "
-            f"{test['verdict']}  {proved}/{len(result['proof'])}  {result['seconds']}",
+            f"{seed:>4}  {test['score_a']:4.1f}  {test['score_b']:5.1f}  {difference:<22}  {success:<14}  {decided:<13}"
+            f"  {test['verdict']}  {proved}/{len(result['proof'])}  {result['seconds']}",
             flush=True,
         )
     summary = {

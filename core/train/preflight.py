@@ -37,7 +37,7 @@ class Preflight:
             raise RunError(
                 " ".join(self.problems),
                 title="The run cannot start",
-                hint="Change the settings or the data and start again.",
+                hint="Record and judge more outputs (`finetune-tui stats` counts them), or change the settings.",
             )
 
 
