@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from core.errors import CategoryError, ConflictError, ModelError, NotFoundError,
 from core.loop import LearningLoop
 from core.paths import Home
 from core.prove.ab import result_of, summary
+from core.train.launch import process_started
 from storage import ab_tests, datasets, events, runs
 from storage.rows import AbPairRow, EventRow, VersionRow
 
@@ -157,7 +159,9 @@ def test_nothing_to_train_on_queues_nothing(loop: LearningLoop) -> None:
 
 def test_only_an_ended_run_is_stopped_or_resumed_otherwise(loop: LearningLoop) -> None:
     run = enqueue(loop)
-    runs.claim(loop.store, run, pid=1, pid_started=0.0, now=time.time())
+    started = process_started(os.getpid())
+    assert started is not None
+    runs.claim(loop.store, run, pid=os.getpid(), pid_started=started, now=time.time())
     with pytest.raises(RunError, match="is running"):
         loop.resume(run)
     runs.finish(loop.store, run, "stopped", now=1.0)
