@@ -102,7 +102,7 @@ class FinetuneApp(App[None]):
         self._keymap_file = load_keymap(home.root / "keymap.toml")
         self._learning: LearningLoop | None = None
         self._writer = Writer(home.store, self)
-        self._tail = StoreTail(home.store, self)
+        self._tail = StoreTail(home, self)
         self._error_log = _log_into(home)
         theme = ui_state.load(self.store, _THEME, self.theme)
         if theme in self.available_themes:

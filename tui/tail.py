@@ -1,25 +1,28 @@
-"""Watches the store for changes that anybody makes, and for runs whose process has died."""
+"""Watches the store for changes that anybody makes, and tends the runs: marks the dead, starts what waits."""
 
 from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message_pump import MessagePump
 
 from storage.db import Store, open_store
 from tui.messages import Failed, StoreChanged
 
+if TYPE_CHECKING:
+    from core.paths import Home
+
 POLL_SECONDS = 0.4
-REAP_SECONDS = 10.0
+TEND_SECONDS = 10.0
 
 
 class StoreTail:
     """A thread that posts `StoreChanged` at most once per poll. Reading the version costs some 5 µs."""
 
-    def __init__(self, path: Path, owner: MessagePump) -> None:
-        self._path = path
+    def __init__(self, home: Home, owner: MessagePump) -> None:
+        self._home = home
         self._owner = owner
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="store-tail", daemon=True)
@@ -36,26 +39,24 @@ class StoreTail:
 
     def _watch(self) -> None:
         try:
-            with open_store(self._path) as store:
+            with open_store(self._home.store) as store:
                 self._loop(store)
         except Exception as error:  # noqa: BLE001  the boundary of the watching thread
             self._owner.post_message(Failed(error, "watching the store for changes"))
 
     def _loop(self, store: Store) -> None:
+        # Imported here, in the thread, so that the first screen does not wait for it.
+        from core.dispatch import Dispatcher
+
+        dispatcher = Dispatcher(store, self._home)
         seen = store.data_version()
-        reap_at = 0.0
+        tend_at = 0.0
         while not self._end.wait(POLL_SECONDS):
             changed = False
-            if time.monotonic() >= reap_at:
-                reap_at = time.monotonic() + REAP_SECONDS
-                changed = _reap(store)
+            if time.monotonic() >= tend_at:
+                tend_at = time.monotonic() + TEND_SECONDS
+                changed = bool(dispatcher.tend())
             version = store.data_version()
             if changed or version != seen:
                 seen = version
                 self._owner.post_message(StoreChanged())
-
-
-def _reap(store: Store) -> bool:
-    from core.train.launch import reap_lost
-
-    return bool(reap_lost(store, time.time()))
