@@ -103,7 +103,16 @@ class LearningLoop:
         model = resolve_base(named, self.home)
         wanted = TrainSettings.from_mapping({**self.default_settings(named), "seed": seed, **(settings or {})})
         now = time.time()
-        selection = select_dataset(self.store, self.home, chosen, now=now, seed=seed, limit=limit, config=self.config)
+        selection = select_dataset(
+            self.store,
+            self.home,
+            chosen,
+            now=now,
+            seed=seed,
+            limit=limit,
+            level=self._level(category_name) if limit and self.config.select.curriculum else None,
+            config=self.config,
+        )
         check = preflight(model.path, wanted, selection.items, self.home.runs)
         check.require()
         with self.store.transaction(durable=True):
@@ -128,6 +137,13 @@ class LearningLoop:
     def default_settings(self, base: str) -> dict[str, Any]:
         """The settings that a run on a base model starts with, by name; see `core.train.config.configured`."""
         return configured(self.config, base)
+
+    def _level(self, category_name: str) -> int:
+        """Where the curriculum stands, after the held-out scores of the versions trained so far."""
+        from core.select.curriculum import level_of
+
+        trained = [version for version in versions.list_versions(self.store, category_name) if version.number > 0]
+        return level_of([float(one.metrics["mean_score"]) for one in trained if "mean_score" in one.metrics])
 
     def _parent(self, category_name: str, base: str) -> int | None:
         """The version that a new one is compared with in the lineage: what serves, else the untouched base."""

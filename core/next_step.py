@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from core.config import Config
 from core.prove.verdict import half_width
@@ -13,6 +13,8 @@ from storage.db import Store
 from storage.rows import CategoryCounts, RunRow, VersionRow
 
 ENOUGH_TO_TRAIN = 50
+LoopStage = Literal["collecting", "ready", "training", "testing", "evaluating", "promoting", "deployed", "failed"]
+_LOOP_STAGES: Mapping[str, LoopStage] = {"testing": "testing", "evaluating": "evaluating", "done": "evaluating"}
 _STAGE_WORDS: Mapping[str, str] = {
     "queued": "starting",
     "training": "training",
@@ -42,6 +44,22 @@ def next_step(store: Store, config: Config, category: str, counts: CategoryCount
     return _of_examples(store, category, counts)
 
 
+def stage(store: Store, config: Config, category: str, counts: CategoryCounts) -> LoopStage:
+    """Where the loop stands for a category; "promoting" waits for the person's word, "failed" for a resume."""
+    newest = runs.list_runs(store, category=category, limit=1)
+    if newest and newest[0].status in ("queued", "running"):
+        return _LOOP_STAGES.get(newest[0].stage, "training")
+    if newest and newest[0].status in ("stopped", "failed", "lost"):
+        return "failed"
+    candidate = _candidate(store, config, category)
+    result = _latest_result(store, candidate) if candidate is not None and candidate.proved else None
+    if result is not None and result["verdict"] == "promote":
+        return "promoting"
+    if _fresh(store, category, counts) >= ENOUGH_TO_TRAIN:
+        return "ready"
+    return "deployed" if serving(store, config, category) is not None else "collecting"
+
+
 def _of_run(run: RunRow) -> str:
     if run.status == "queued":
         return f"Run {run.id} waits for its turn."
@@ -67,12 +85,16 @@ def _candidate(store: Store, config: Config, category: str) -> VersionRow | None
 def _of_candidate(store: Store, version: VersionRow) -> str:
     if not version.proved:
         return f"v{version.number} did not pass its proof: look at it under Models, or train again (t)."
-    tests = [
-        test for test in ab_tests.list_tests(store, version.category) if test.version_b == version.id and test.result
-    ]
-    if not tests:
+    result = _latest_result(store, version)
+    if result is None:
         return f"v{version.number} is trained: compare it with what serves (a)."
-    return _of_result(version, tests[0].result or {})
+    return _of_result(version, result)
+
+
+def _latest_result(store: Store, version: VersionRow) -> Mapping[str, Any] | None:
+    """The result of the newest finished test that had the version as candidate."""
+    tests = ab_tests.list_tests(store, version.category)
+    return next((test.result for test in tests if test.version_b == version.id and test.result), None)
 
 
 def _of_result(version: VersionRow, result: Mapping[str, Any]) -> str:
@@ -85,10 +107,14 @@ def _of_result(version: VersionRow, result: Mapping[str, Any]) -> str:
     return ""
 
 
+def _fresh(store: Store, category: str, counts: CategoryCounts) -> int:
+    """Examples of a tier that may be trained on and that the newest version has not seen."""
+    return max(0, counts.gold + counts.silver + counts.bronze - _used(store, category))
+
+
 def _of_examples(store: Store, category: str, counts: CategoryCounts) -> str:
-    usable = counts.gold + counts.silver + counts.bronze
     used = _used(store, category)
-    fresh = max(0, usable - used)
+    fresh = _fresh(store, category, counts)
     if fresh >= ENOUGH_TO_TRAIN:
         return f"Train: {fresh:,} {'new ' if used else ''}examples are ready (t)."
     missing = ENOUGH_TO_TRAIN - fresh

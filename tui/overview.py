@@ -10,22 +10,17 @@ from core.categories import load_categories
 from core.config import load_config
 from core.errors import FinetuneError
 from core.paths import Home
-from core.select.curriculum import level_of
 from storage import aliases, events, runs, versions
 from storage.db import Store, open_store
 from storage.errors import NotFoundError
 from storage.rows import CategoryCounts, RunRow, VersionRow
 
 RECENT_RUNS = 6
-STAGES = ("easy", "easy to medium", "easy to hard", "mixed")
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryOverview:
-    """One category: its counts, score trend (0-100, oldest first), what serves, and what to do next.
-
-    `stage` names what the curriculum takes next, after the held-out scores of the versions trained so far.
-    """
+    """One category: its counts, score trend (0-100, oldest first), what serves, the loop's stage, what to do next."""
 
     counts: CategoryCounts
     title: str
@@ -64,7 +59,6 @@ def read_overview(home: Home) -> Overview:
                 serving[alias.category] = versions.get(store, alias.version_id)
             except NotFoundError:
                 continue
-        stages = {one.category: _stage(store, one.category) for one in counts}
         told = _advice(store, home, counts)
     titles = _titles(home)
     return Overview(
@@ -74,8 +68,8 @@ def read_overview(home: Home) -> Overview:
                 title=titles.get(one.category, ""),
                 trend=trends[one.category],
                 production=serving.get(one.category),
-                stage=stages[one.category],
-                next_step=told[one.category],
+                stage=told[one.category][0],
+                next_step=told[one.category][1],
             )
             for one in counts
         ],
@@ -85,21 +79,18 @@ def read_overview(home: Home) -> Overview:
     )
 
 
-def _stage(store: Store, category: str) -> str:
-    trained = [version for version in versions.list_versions(store, category) if version.number > 0]
-    scores = [version.metrics.get("mean_score") for version in trained]
-    return STAGES[level_of([float(score) for score in scores if score is not None])]
-
-
-def _advice(store: Store, home: Home, counts: Sequence[CategoryCounts]) -> dict[str, str]:
-    """The next step by category; an error that the user can act on is the next step itself."""
-    from core.next_step import next_step
+def _advice(store: Store, home: Home, counts: Sequence[CategoryCounts]) -> dict[str, tuple[str, str]]:
+    """Stage and next step by category; an error that the user can act on is the next step itself."""
+    from core.next_step import next_step, stage
 
     try:
         config = load_config(home)
-        return {one.category: next_step(store, config, one.category, one) for one in counts}
+        return {
+            one.category: (stage(store, config, one.category, one), next_step(store, config, one.category, one))
+            for one in counts
+        }
     except FinetuneError as error:
-        return {one.category: str(error) for one in counts}
+        return {one.category: ("", str(error)) for one in counts}
 
 
 def _titles(home: Home) -> dict[str, str]:

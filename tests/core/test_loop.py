@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from versions_kit import add_version
 
+from core import next_step
 from core.config import Ab
 from core.errors import CategoryError, ConflictError, ModelError, NotFoundError, RunError
 from core.loop import LearningLoop
@@ -194,3 +195,21 @@ def test_the_loop_reconciles_when_it_opens_a_home_first(home: Home) -> None:
     unfinished.mkdir(parents=True)
     with LearningLoop(home):
         assert not unfinished.exists()
+
+
+def test_the_stage_follows_the_loop(loop: LearningLoop) -> None:
+    def stage() -> str:
+        (counts,) = events.category_counts(loop.store, now=time.time())
+        return next_step.stage(loop.store, loop.config, "erd", counts)
+
+    record(loop, 3, score=95.0)
+    assert stage() == "collecting"
+    run = enqueue(loop)
+    assert stage() == "training"
+    started = process_started(os.getpid())
+    assert started is not None
+    runs.claim(loop.store, run, pid=os.getpid(), pid_started=started, now=time.time())
+    runs.set_stage(loop.store, run, "testing")
+    assert stage() == "testing"
+    runs.finish(loop.store, run, "failed", now=1.0, error="x")
+    assert stage() == "failed"
