@@ -46,7 +46,18 @@ class Dispatcher:
                 f"Run {active.id} is at work, and one run goes at a time.",
                 hint=f"Wait until run {active.id} has ended, then resume run {run_id}.",
             )
-        self._launched[run_id] = launch(self.home, run_id)
+        self._launch(run_id)
+
+    def _launch(self, run_id: int) -> None:
+        since = time.time()
+        self._launched.pop(run_id, None)
+        try:
+            self._launched[run_id] = launch(self.home, run_id)
+        except RunError:
+            ended = runs.get(self.store, run_id).finished_at
+            # A worker that failed at once has written why into the row, which says more than its exit status.
+            if ended is None or ended < since:
+                raise
 
     def _settle(self) -> None:
         """Waits until a run whose process is gone counts as lost, which takes an old heartbeat too."""
@@ -103,5 +114,5 @@ class Dispatcher:
         if following is not None and runs.active(self.store) is None:
             pid = self._launched.get(following)
             if pid is None or process_started(pid) is None:
-                self._launched[following] = launch(self.home, following)
+                self._launch(following)
         return lost

@@ -116,7 +116,7 @@ def _of_examples(store: Store, category: str, counts: CategoryCounts) -> str:
     used = _used(store, category)
     fresh = _fresh(store, category, counts)
     if fresh >= ENOUGH_TO_TRAIN:
-        return f"Train: {fresh:,} {'new ' if used else ''}examples are ready (t)."
+        return f"Train: {fresh:,} {'new ' if used else ''}usable outputs are ready (t)."
     missing = ENOUGH_TO_TRAIN - fresh
     have = f"{fresh} of {ENOUGH_TO_TRAIN} needed to train{' again' if used else ''}"
     if counts.pending >= missing:

@@ -20,6 +20,7 @@ from core.paths import Home
 from core.release.registry import version_of_run
 from core.stages import Stages, Stopped
 from core.train.launch import launch, process_started
+from core.train.memory import out_of_memory
 from core.train.reporter import Reporter
 from storage import runs
 from storage.db import Store, open_store
@@ -62,10 +63,13 @@ def _ended(store: Store, home: Home, run_id: int) -> int:
         error, hint = problem.message, problem.hint
         reporter.note(f"{problem.title}: {problem}")
     except Exception as problem:  # noqa: BLE001  the boundary of the process: whatever it is, the row must say so
-        error = f"Unexpected {type(problem).__name__}: {problem}"
-        hint = (
-            f"The whole story stands in {home.resolve(runs.get(store, run_id).folder) / 'log.txt'}; resume tries again."
-        )
+        if out_of_memory(problem):
+            error = "The memory did not suffice."
+            hint = "Close other programs and resume the run, or start one with a smaller base model or maximum length."
+        else:
+            log = home.resolve(runs.get(store, run_id).folder) / "log.txt"
+            error = f"Unexpected {type(problem).__name__}: {problem}"
+            hint = f"The whole story stands in {log}; resume tries again."
         reporter.note(f"{error}\n{traceback.format_exc()}")
     try:
         version = version_of_run(store, runs.get(store, run_id).category, run_id)

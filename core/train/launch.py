@@ -126,6 +126,7 @@ def _environment() -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": f"{_ROOT}{os.pathsep}{found}" if found else str(_ROOT),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore::FutureWarning",  # what libraries tell their developers has no place in a run's log
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",

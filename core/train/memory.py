@@ -6,6 +6,7 @@ pass; tests compare them with what torch really keeps.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ TIGHT_FROM: Final = 0.8  # share of the free memory
 _MIB: Final = 2**20
 _LIBRARIES: Final[Mapping[str, int]] = {"cpu": 450 * _MIB, "cuda": 600 * _MIB}  # Python with torch; a CUDA context
 _SHORTEST: Final = 128
+_NO_MEMORY: Final = ("out of memory", "can't allocate", "cannot allocate", "alloc_cpu", "failed to map segment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +208,11 @@ def _free_memory() -> int:
     except (OSError, ValueError):
         return free
     return min(free, max(0, limit - used))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on a CPU torch, and the loader of libraries, say so only in words."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _NO_MEMORY)

@@ -102,7 +102,7 @@ class Reporter:
                     store = store or open_store(self._path, create=False)
                     self._tick(store)
                     self._problem = ""
-                except FinetuneError as error:
+                except (FinetuneError, MemoryError) as error:
                     if str(error) != self._problem:
                         self._problem = str(error)
                         self.note(f"Progress cannot be written and is kept for later: {error}")

@@ -18,6 +18,7 @@ from core.train import checkpoints
 from core.train.config import TrainSettings
 from core.train.data import Example
 from core.train.loss import check_output_layer
+from core.train.memory import out_of_memory
 
 _NO_INFLUENCE: Final = ("quantize", "ab_prompts", "save_every")  # settings that do not change what is learned
 _LOOK_SECONDS: Final = 0.3
@@ -232,6 +233,8 @@ def _loading(base: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+        if out_of_memory(error):
+            raise
         raise ModelError(
             f"The model in {base} cannot be loaded: {error}", hint="Download its folder again, or choose another base."
         ) from error

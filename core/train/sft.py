@@ -19,6 +19,7 @@ from core.train.batches import collate, epoch_steps, micro_batches
 from core.train.config import TrainSettings
 from core.train.data import Encoded, Encoder, Example
 from core.train.loss import answer_losses
+from core.train.memory import out_of_memory
 from core.train.reporter import Progress
 from core.train.session import Session, identity, load_tokenizer, memory_mb, open_session, resume, save, use_free_cores
 from storage.rows import DatasetItem
@@ -236,7 +237,7 @@ def _guarded(
         try:
             return attempt(session, examples)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if session.state.token_budget < max(len(example.ids) for example in examples):
                 raise RunError(
@@ -253,11 +254,6 @@ def _guarded(
             f"Out of memory: the batch is halved to {session.state.token_budget} tokens in one pass and the "
             f"accumulation doubled; a step still learns from {session.settings.effective_batch} examples."
         )
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate" in text or "alloc_cpu" in text
 
 
 def _diverged(what: str) -> RunError:

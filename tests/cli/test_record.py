@@ -14,7 +14,18 @@ from storage import events, judgments
 from storage.db import open_store
 from storage.rows import EventFilter, EventRow
 
-DIAGRAM = "erDiagram\n    CUSTOMER ||--o{ ORDER : places\n    CUSTOMER {\n        int id PK\n    }\n    ORDER {\n        int id PK\n    }"
+DIAGRAM = "\n".join(
+    (
+        "erDiagram",
+        "    CUSTOMER ||--o{ ORDER : places",
+        "    CUSTOMER {",
+        "        int id PK",
+        "    }",
+        "    ORDER {",
+        "        int id PK",
+        "    }",
+    )
+)
 FLAGS = ("--category", "erd", "--model", "mine", "--prompt", "Customers and orders", "--response", DIAGRAM)
 ROW = {"prompt": "Customers and orders", "response": DIAGRAM, "category": "erd", "model": "mine"}
 

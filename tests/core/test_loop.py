@@ -86,7 +86,7 @@ def test_the_next_step_follows_the_state(loop: LearningLoop) -> None:
     record(loop, 12, score=95.0)
     assert loop.next_step("erd").startswith("Label the 12 that wait and record 26 more: 12 of 50")
     record(loop, 60, score=95.0)
-    assert loop.next_step("erd") == "Train: 60 examples are ready (t)."
+    assert loop.next_step("erd") == "Train: 60 usable outputs are ready (t)."
 
     run = enqueue(loop, eligible=48, test=12)
     assert loop.next_step("erd") == f"Run {run} waits for its turn."

@@ -114,7 +114,7 @@ def test_the_card_shows_counts_trend_production_and_what_is_next(home: Home, fiv
     overview = read_overview(home)
     shown = category_card(overview.categories[0], now=overview.read_at, width=76).plain
     assert "▽ rejected 5" in shown and "5 to review" in shown
-    assert "serves base model" in shown and "stage easy" in shown
+    assert "serves base model" in shown and "stage collecting" in shown
     assert "→ Label the 5 that wait" in shown
 
 

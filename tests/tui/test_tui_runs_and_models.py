@@ -16,9 +16,9 @@ from textual.widgets import ContentSwitcher, Input, Static
 from core.config import Ab
 from core.paths import Home
 from core.prove.ab import result_of
-from storage import ab_tests, aliases, datasets, metrics, runs, versions
+from storage import ab_tests, aliases, datasets, events, metrics, runs, versions
 from storage.db import Store
-from storage.rows import AbPairRow, Metric
+from storage.rows import AbPairRow, Metric, NewEvent
 from tui.app import FinetuneApp
 from tui.palette import command_name
 from tui.screens.help import HelpScreen
@@ -130,7 +130,7 @@ async def test_without_a_run_the_form_stands_ready(app: FinetuneApp) -> None:
         assert app.screen.query_one(ContentSwitcher).current == "train-form"
         await until(pilot, lambda: "fit" in shown(app, "#form-memory"))
         await until(pilot, lambda: "0 to train on" in shown(app, "#form-data"))
-        assert "2 opens Review" in shown(app, "#form-data")
+        assert "d loads examples" in shown(app, "#form-data")
         assert footer(app) == ["Start"]
 
 
@@ -324,3 +324,38 @@ async def test_the_palette_offers_only_what_works_now(app: FinetuneApp, registry
         names = {command_name(active) for active in app.screen.active_bindings.values()}
         assert "train: start" in names
         assert not {"train: stop", "train: resume", "production: promote"} & names
+
+
+async def test_the_dashboard_leads_to_the_form_of_its_category(app: FinetuneApp, store: Store, five: list[int]) -> None:
+    a_run(store, steps=3, error="x")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Train" in footer(app))
+        await pilot.press("t")
+        await until(pilot, lambda: app.screen.query_one(RunForm).request.category == "erd")
+        await until(pilot, lambda: len(app.screen.query_one(RunList).options) == 1)
+        assert app.screen.query_one(ContentSwitcher).current == "train-form"
+
+
+async def test_feedback_that_came_meanwhile_is_offered_for_training(
+    app: FinetuneApp, store: Store, an_event: Callable[..., NewEvent]
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, "3", "train")
+        await until(pilot, lambda: app.screen.query_one(RunForm).request.category not in ("", "erd"))
+        events.add_many(store, [an_event(number) for number in range(3)])
+        await until(pilot, lambda: app.screen.query_one(RunForm).request.category == "erd")
+
+
+async def test_resuming_asks_the_loop_for_the_run_that_is_watched(
+    app: FinetuneApp, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(store, steps=5)
+    runs.request_stop(store, run)
+    runs.finish(store, run, "stopped", now=time.time())
+    asked: list[int] = []
+    monkeypatch.setattr("core.loop.LearningLoop.resume", lambda loop, run_id: asked.append(run_id))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot, "3", "train")
+        await until(pilot, lambda: "Resume" in footer(app))
+        await pilot.press("R")
+        await until(pilot, lambda: asked == [run])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -107,4 +108,4 @@ def bar(share: float, width: int = 24) -> str:
 
 def home_option_hint(home: Home) -> str:
     """How to name this home in a command: nothing when it is the one found without being told."""
-    return "" if home == locate_home() else f" --home {home.root}"
+    return "" if home == locate_home() else f" --home {shlex.quote(str(home.root))}"

@@ -106,7 +106,8 @@ def _follow(loop: LearningLoop, run_id: int, *, detach: bool, as_json: bool) -> 
         click.echo(f"  version {version.name}, {'proved' if version.proved else 'NOT proved'}")
         if test := loop.latest_test(version.id):
             click.echo(f"  {test['summary']}")
-            click.echo(f"  next: finetune-tui{home_option_hint(loop.home)} promote {version.name}")
+            if test["verdict"] == "promote":
+                click.echo(f"  next: finetune-tui{home_option_hint(loop.home)} promote {version.name}")
 
 
 def describe_run(loop: LearningLoop, run: RunRow) -> str:

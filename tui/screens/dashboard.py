@@ -33,6 +33,10 @@ _NOTHING = (
 )
 
 
+_AROUND_CARD = 8
+"""Columns that margins, borders and the scrollbar's gutter take on both sides of a category's card."""
+
+
 class SeedProgress(Message):
     """How much of the demonstration's feedback has been recorded."""
 
@@ -113,10 +117,7 @@ class DashboardScreen(BaseScreen):
     def _show_categories(self, overview: Overview) -> None:
         table = self.query_one("#categories", OptionList)
         names = [one.counts.category for one in overview.categories]
-        if not table.size.width:  # not laid out yet
-            self.call_after_refresh(self._show_categories, overview)
-            return
-        width = table.scrollable_content_region.width
+        width = self.size.width - _AROUND_CARD  # the list itself has no size before it is first shown
         cards = [category_card(one, now=overview.read_at, width=width) for one in overview.categories]
         if names != self._names:
             at = table.highlighted or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -19,6 +19,7 @@ from core.validate.validator import Validation
 from storage.rows import EventRow
 from tui.text import editable, plain, restored, safe
 from tui.widgets.diff_view import diff_content, diff_lines
+from tui.widgets.event_view import findings_content
 from tui.words import counted, number
 
 _PAUSE = 0.25
@@ -48,12 +49,16 @@ class EditScreen(ModalScreen[Edited]):
     ]
     DEFAULT_CSS = """
     EditScreen { background: $background; }
-    EditScreen #prompt { height: auto; max-height: 5; }
+    EditScreen #prompt { height: auto; max-height: 30%; }
+    EditScreen.-narrow #prompt { max-height: 5; }
     EditScreen #work { height: 1fr; layout: horizontal; }
     EditScreen.-narrow #work { layout: vertical; }
     EditScreen #text { width: 1fr; height: 1fr; padding: 0; }
     EditScreen #changes { width: 1fr; height: 1fr; }
     EditScreen.-narrow #changes { height: 40%; }
+    EditScreen #found { height: auto; max-height: 50%; border-top: solid $foreground 25%; }
+    EditScreen.-narrow #found { display: none; }
+    EditScreen #prompt, EditScreen #changes VerticalScroll { scrollbar-size-vertical: 1; }
     EditScreen #score { height: 1; padding: 0 1; }
     """
 
@@ -77,6 +82,8 @@ class EditScreen(ModalScreen[Edited]):
                 changes.border_title = "Changes"
                 with VerticalScroll(can_focus=False):
                     yield Static(id="diff")
+                with VerticalScroll(id="found", can_focus=False):
+                    yield Static(id="findings")
         yield Static(id="score")
         yield Footer(show_command_palette=False)
 
@@ -118,6 +125,8 @@ class EditScreen(ModalScreen[Edited]):
     def _show(self, checked: _Checked) -> None:
         found = checked.validation
         self.query_one("#diff", Static).update(checked.diff)
+        listed = findings_content([asdict(one) for one in found.findings], valid=found.valid)
+        self.query_one("#findings", Static).update(listed)
         errors = [one for one in found.findings if one.severity != "info"]
         mark = ("✓ valid", "$text-success") if found.valid else ("✗ not valid", "$text-error")
         parts = [Content.assemble(f"score {number(self._event.score, 0)} → {number(found.score, 0)}  ", mark)]

@@ -56,8 +56,8 @@ class ScoreboardScreen(ProductionScreen):
     ScoreboardScreen.-narrow #ab-tests { height: 5; }
     ScoreboardScreen #ab-lower { layout: horizontal; height: 1fr; }
     ScoreboardScreen.-narrow #ab-lower { layout: vertical; }
-    ScoreboardScreen #ab-verdict { width: 70; height: 1fr; }
-    ScoreboardScreen.-narrow #ab-verdict { width: 1fr; height: auto; max-height: 12; }
+    ScoreboardScreen #ab-verdict { width: 62%; max-width: 76; height: 1fr; }
+    ScoreboardScreen.-narrow #ab-verdict { width: 1fr; max-width: 100%; height: auto; max-height: 12; }
     ScoreboardScreen #ab-pairs { width: 1fr; padding: 0; }
     ScoreboardScreen.-narrow.-examples #ab-tests { display: none; }
     ScoreboardScreen #ab-empty { display: none; }

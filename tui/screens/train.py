@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import ContentSwitcher
 
 from storage.rows import RESUMABLE, RunRow
+from tui.form_outlook import FormOutlook
 from tui.run_feed import RunsView, read_runs
-from tui.run_plan import FormChoices, MemoryVerdict, read_choices, read_memory, read_selection
+from tui.run_plan import FormChoices, read_choices
 from tui.screens.base import BaseScreen
-from tui.text import safe
-from tui.widgets.outlook import data_text, fault_text, memory_text
-from tui.widgets.run_form import RunForm, RunRequest
+from tui.widgets.run_form import RunForm
 from tui.widgets.run_list import RunList
 from tui.widgets.run_view import RunView
-
-SETTLE_SECONDS = 0.35
-"""How long the form must rest before its consequences are worked out again."""
 
 
 class TrainScreen(BaseScreen):
@@ -54,12 +47,10 @@ class TrainScreen(BaseScreen):
         self._read = False
         self._place: tuple[int | None, int] = (None, 0)
         self._choices: FormChoices | None = None
-        self._counted: tuple[str, int] | None = None
         self._category = ""
         self._default = ""
         self._wanted: str | None = None
-        self._settle: Timer | None = None
-        self._fit: Mapping[str, Any] = {}
+        self._asked = False
 
     def compose_body(self) -> ComposeResult:
         with Horizontal():
@@ -67,6 +58,9 @@ class TrainScreen(BaseScreen):
             with ContentSwitcher(initial="train-form", id="train-right"):
                 yield RunForm(id="train-form")
                 yield RunView(id="train-run")
+
+    def on_mount(self) -> None:
+        self._outlook = FormOutlook(self, self.query_one(RunForm))
 
     # -- reading
 
@@ -77,7 +71,9 @@ class TrainScreen(BaseScreen):
 
     def on_screen_resume(self) -> None:
         """What can be trained on may have grown meanwhile; the dashboard may have asked for a new run."""
-        self._wanted, self.finetune.train_category = self.finetune.train_category, None
+        asked, self.finetune.train_category = self.finetune.train_category, None
+        self._wanted = asked or self._wanted
+        self._asked = self._asked or asked is not None
         self._read_choices()
 
     def refresh_data(self) -> None:
@@ -119,7 +115,7 @@ class TrainScreen(BaseScreen):
 
     def _open_first(self, view: RunsView) -> None:
         """Open on the run at work, else on the newest; without any run on the form."""
-        if not view.runs:
+        if not view.runs or self._asked:
             self.query_one(RunForm).focus_first()
             return
         active = next((run for run in view.runs if run.status == "running"), view.runs[0])
@@ -160,13 +156,13 @@ class TrainScreen(BaseScreen):
             form.set_base(choices.bases.get(chosen, ""))
         self._default = default
         if before is None or before.categories != choices.categories:
-            self._counted = None
+            self._outlook.forget()
             form.set_categories(choices.categories, chosen)
         elif self._wanted:
             form.set_categories(choices.categories, chosen)
-        if self._wanted and not any(run.status == "running" for run in self._runs.values()):
+        if self._wanted:
+            self._wanted = None
             self.action_new_run()
-        self._wanted = None
 
     def on_run_form_changed(self) -> None:
         """A new category brings its own base model; the consequences follow when the typing rests."""
@@ -175,47 +171,7 @@ class TrainScreen(BaseScreen):
         if self._choices is not None and category and category != self._category:
             self._category = category
             form.set_base(self._choices.bases.get(category, ""))
-        if self._settle is not None:
-            self._settle.stop()
-        self._settle = self.set_timer(SETTLE_SECONDS, self._work_out)
-
-    def _work_out(self) -> None:
-        request = self.query_one(RunForm).request
-        if self._choices is None:
-            return
-        self._work_out_memory(request)
-        if request.category and (request.category, request.seed) != self._counted:
-            self._count(request)
-
-    def _work_out_memory(self, request: RunRequest) -> None:
-        form, home = self.query_one(RunForm), self.home
-        if request.faults:
-            form.show_memory(safe("✗ " + " ".join(request.faults.values()), "$text-error"))
-            return
-        self.in_background(
-            lambda: read_memory(home, request),
-            group="train.memory",
-            description="estimating the memory",
-            then=self._show_memory,
-            failed=lambda error: form.show_memory(fault_text("Memory", error)),
-        )
-
-    def _show_memory(self, memory: MemoryVerdict) -> None:
-        self._fit = memory.suggestion
-        self.query_one(RunForm).show_memory(memory_text(memory))
-        self.refresh_bindings()
-
-    def _count(self, request: RunRequest) -> None:
-        form, home = self.query_one(RunForm), self.home
-        self._counted = (request.category, request.seed)
-        form.show_data(Content.styled("Data    counting what would be trained on…", "$text-muted"))
-        self.in_background(
-            lambda: read_selection(home, request.category, request.seed),
-            group="train.data",
-            description="counting what would be trained on",
-            then=lambda found: form.show_data(data_text(*found)),
-            failed=lambda error: form.show_data(fault_text("Data", error)),
-        )
+        self._outlook.settle()
 
     # -- keys
 
@@ -226,7 +182,7 @@ class TrainScreen(BaseScreen):
         if action == "start":
             return form_shown
         if action == "fit":
-            return form_shown and bool(self._fit)
+            return form_shown and bool(self._outlook.fit)
         if action in ("new_run", "curve"):
             return not form_shown
         if action == "stop":
@@ -239,15 +195,15 @@ class TrainScreen(BaseScreen):
 
     def action_new_run(self) -> None:
         """Open the form; what it would train on is counted anew."""
-        self._counted = None
+        self._outlook.forget()
         self.query_one(ContentSwitcher).current = "train-form"
         self.query_one(RunForm).focus_first()
-        self._work_out()
+        self._outlook.work_out()
         self.refresh_bindings()
 
     def action_fit(self) -> None:
         """Take the settings that fit into memory."""
-        self.query_one(RunForm).apply(self._fit)
+        self.query_one(RunForm).apply(self._outlook.fit)
 
     def action_leave(self) -> None:
         """From the form back to the run that was watched."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textual.content import Content
 
-from storage.rows import EventRow, EventSummary, JudgmentRow
+from storage.rows import EventSummary, JudgmentRow
 from tui.review_items import ReviewItem
 from tui.text import safe
 from tui.widgets.diff_view import diff_content, diff_lines
@@ -29,6 +29,7 @@ VERDICT_MARKS: Mapping[str | None, tuple[str, str, str]] = {
 }
 _SEVERITY = {"error": ("✗", "$text-error"), "warning": ("!", "$text-warning"), "info": ("·", "$text-muted")}
 _FINDINGS_SHOWN = 40
+_INVALID = Content.styled("✗ not valid", "$text-error")
 _WORD_WIDTH = 9
 
 
@@ -67,7 +68,7 @@ def event_content(item: ReviewItem, *, now: float, has_draft: bool) -> Content:
         blocks.insert(1, Content.styled("✎ a correction was begun; c goes on with it", "$text-warning"))
     if event.correction is not None:
         blocks.append(_block("Correction", diff_content(diff_lines(event.response, event.correction))))
-    blocks.append(_block("Findings", _findings(event)))
+    blocks.append(_block("Findings", findings_content(event.findings, valid=event.valid)))
     blocks.append(
         _block(f"Why {item.tier}: quality {number(item.quality, 2)}", _parts(item.quality_parts, signs=False))
     )
@@ -103,15 +104,13 @@ def _block(title: str, body: Content) -> Content:
     return Content.assemble((title, "bold $text-accent"), "\n", body)
 
 
-def _findings(event: EventRow) -> Content:
-    if not event.findings:
-        word = "nothing found" if event.valid else "not valid"
-        return Content.styled(
-            f"✓ {word}" if event.valid else f"✗ {word}", "$text-success" if event.valid else "$text-error"
-        )
-    lines = [_finding(found) for found in event.findings[:_FINDINGS_SHOWN]]
-    if len(event.findings) > _FINDINGS_SHOWN:
-        lines.append(Content.styled(f"… {len(event.findings) - _FINDINGS_SHOWN} more", "$text-muted"))
+def findings_content(findings: Sequence[Mapping[str, Any]], *, valid: bool) -> Content:
+    """What the validator found, a line each, or that it found nothing."""
+    if not findings:
+        return Content.styled("✓ nothing found", "$text-success") if valid else _INVALID
+    lines = [_finding(found) for found in findings[:_FINDINGS_SHOWN]]
+    if len(findings) > _FINDINGS_SHOWN:
+        lines.append(Content.styled(f"… {len(findings) - _FINDINGS_SHOWN} more", "$text-muted"))
     return Content("\n").join(lines)
 
 

@@ -120,10 +120,10 @@ def stage_line(run: RunRow) -> Content:
         if place:
             parts.append(Content.styled(" → ", "$text-muted"))
         if passed:
-            parts.append(Content.styled(f"✓\N{NO-BREAK SPACE}{stage}", "$text-success"))
+            parts.append(Content.styled(f"✓ {stage}", "$text-success"))
         elif place == at:
             glyph = "●" if run.status == "running" else "✗" if run.status == "failed" else "■"
-            parts.append(Content.styled(f"{glyph}\N{NO-BREAK SPACE}{stage}", "bold"))
+            parts.append(Content.styled(f"{glyph} {stage}", "bold"))
         else:
             parts.append(Content.styled(stage, "$text-muted"))
     return Content("").join(parts)
@@ -154,8 +154,7 @@ def figures_line(run: RunRow, latest: Mapping[str, float], left: float | None) -
         parts.append(f"started {clock(run.started_at)}")
     if run.status == "finished":
         parts.append("4 shows the verdict, 5 the version")
-    # A figure stays beside its name: the line breaks between two facts only.
-    return Content(" · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts))
+    return Content(" · ".join(parts))
 
 
 def fault_text(run: RunRow) -> Content:

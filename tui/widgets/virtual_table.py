@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.style import Style
 from textual.visual import Visual
 
 from tui.text import safe
@@ -34,8 +35,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"virtual-table--cursor"}
     DEFAULT_CSS = """
     VirtualTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
-    VirtualTable > .virtual-table--cursor { background: $foreground 10%; text-style: bold; }
-    VirtualTable:focus > .virtual-table--cursor { background: $primary 35%; text-style: bold; }
+    VirtualTable > .virtual-table--cursor { background: $panel; text-style: bold; }
+    VirtualTable:focus > .virtual-table--cursor { background: $primary-muted; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Next", show=False, id="list.next", tooltip="One line down"),
@@ -188,7 +189,9 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         row = self._row(index)
         line = safe("(removed)", "$text-muted") if row is None else self._draw(row, width)
         if index == self.cursor:
-            style += self.get_visual_style("virtual-table--cursor", partial=True)
+            style = self.get_visual_style("virtual-table--cursor")
+            if self.has_focus and self.app.no_color:
+                style += Style(reverse=True)  # without colour a background alone is hard to see
         strips = Visual.to_strips(self, line.truncate(width, ellipsis=True), width, 1, style, pad=True)
         return strips[0].adjust_cell_length(width, style.rich_style) if strips else Strip.blank(width, style.rich_style)
 
