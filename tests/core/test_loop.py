@@ -106,7 +106,7 @@ def test_the_next_step_follows_the_state(loop: LearningLoop) -> None:
     compared(loop, base, version, 85, 15)
     assert loop.next_step("erd") == "v1 beats production 85 % ± 12: promote it (p)."
     loop.promote(version.id)
-    assert loop.next_step("erd").startswith("Train: 60 examples")
+    assert loop.next_step("erd").startswith("Train: 60 usable outputs")
 
 
 def test_an_unproved_version_is_not_offered(loop: LearningLoop) -> None:
