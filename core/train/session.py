@@ -197,6 +197,8 @@ def resume(session: Session, folder: Path, learned: str, *, wanted: bool, note: 
     if session.state.best_step and checkpoints.read(folder, session.state.best_step) is None:
         note(f"The best checkpoint, of step {session.state.best_step}, is damaged; the best of the rest will be taken.")
         session.state.best_loss, session.state.best_step = None, 0
+    # A kill may have left half a checkpoint, and a run that was at its last step saves no other that would sweep it up.
+    checkpoints.prune(folder, best_step=session.state.best_step)
     set_peft_model_state_dict(session.model, found.tensors(checkpoints.ADAPTER))
     moments = found.tensors(checkpoints.OPTIMIZER)
     if moments:

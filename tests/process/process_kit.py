@@ -24,8 +24,17 @@ from storage import runs
 from storage.rows import RunRow
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 150.0
-QUICK = '[train]\nepochs = 2\nbatch_size = 1\naccumulation = 4\nquantize = ["q8_0"]\nab_prompts = 5\nsave_every = 1\nrank = 4\n'
+PATIENCE = 180.0
+QUICK = """
+[train]
+epochs = 2
+batch_size = 1
+accumulation = 4
+rank = 4
+save_every = 1
+quantize = ["q8_0"]
+ab_prompts = 5
+"""
 
 
 def environment() -> dict[str, str]:
@@ -43,6 +52,7 @@ def cli(
     *arguments: str,
     stdin: str = "",
     before: Callable[[], None] | None = None,
+    seconds: float = PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """A command to its end. No command may ever show a traceback."""
     done = subprocess.run(
@@ -51,7 +61,7 @@ def cli(
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=PATIENCE,
+        timeout=seconds,
         check=False,
         preexec_fn=before,
     )

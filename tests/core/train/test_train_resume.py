@@ -119,6 +119,14 @@ def test_a_damaged_checkpoint_is_passed_over(base: Path, tmp_path: Path, undistu
     assert_same(adapter_of(tmp_path), undisturbed)
 
 
+def test_what_a_kill_left_half_written_is_swept_up_also_at_the_last_step(base: Path, tmp_path: Path) -> None:
+    train(task(base, tmp_path), Listener())
+    for name in (".step-8.partial", ".step-2.old"):
+        (tmp_path / "checkpoints" / name).mkdir()
+    train(task(base, tmp_path, resume=True), Listener())
+    assert all(path.name.startswith("step-") for path in (tmp_path / "checkpoints").iterdir())
+
+
 def test_a_resume_with_other_settings_or_without_asking_is_refused(base: Path, tmp_path: Path) -> None:
     train(task(base, tmp_path), Listener(stop_at=2))
     with pytest.raises(RunError, match="already holds checkpoints"):
