@@ -9,25 +9,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from core import compare, statistics
 from core import next_step as advice
-from core import statistics
 from core.capture.record import Recorded, Recorder
 from core.categories import category, load_categories
 from core.config import load_config
 from core.dispatch import Dispatcher
 from core.doctor import Check, examine
-from core.errors import FinetuneError, NotFoundError
+from core.errors import NotFoundError
 from core.paths import Home, locate_home
 from core.release import promote as release
 from core.release import registry
-from core.release.files import version_problem
 from core.train.config import TrainSettings, configured
 from core.train.launch import tail_log
 from core.train.preflight import preflight
 from core.train.presets import resolve_base
-from storage import ab_tests, aliases, events, runs, versions
+from storage import aliases, events, runs, versions
 from storage.db import open_store
-from storage.rows import AbTestRow, AliasChange, AliasRow, CategoryCounts, RunRow, VersionRow
+from storage.rows import AliasChange, AliasRow, CategoryCounts, RunRow, VersionRow
 
 # Homes whose aliases and files this process has brought to one truth; once is enough, since only a kill breaks it.
 _RECONCILED: set[Path] = set()
@@ -226,63 +225,29 @@ class LearningLoop:
 
         A comparison that was broken off goes on where it was. Returns what `latest_test` does.
         """
-        from core.backends.llamacpp import LlamaCppBackend
-        from core.prove.ab import run_ab
-        from core.prove.evaluate import sampling_of
-        from core.select.held_out import held_out_events
-
         candidate = self.version(version_id)
-        opponent = self.opponent(version_id) if against is None else self.version(against)
-        for version in (candidate, opponent):
-            if (problem := version_problem(self.home, version, thorough=False)) is not None:
-                raise FinetuneError(f"{problem}.", title="Nothing to compare", hint="Compare other versions.")
-        most = self.config.select.max_test
-        asked = held_out_events(
+        return compare.compare(
             self.store,
-            candidate.category,
-            limit=min(prompts or most, most),
-            held_out_percent=self.config.select.held_out_percent,
+            self.home,
+            self.config,
+            category=category(self.categories, candidate.category),
+            opponent=self.opponent(version_id) if against is None else self.version(against),
+            candidate=candidate,
+            prompts=prompts,
+            seed=seed,
+            progress=progress,
         )
-        publish = self.config.publish
-        with LlamaCppBackend(num_ctx=publish.num_ctx, log=self.home.logs / "llamacpp.txt") as backend:
-            test = run_ab(
-                self.store,
-                self.home,
-                backend,
-                opponent,
-                candidate,
-                category=category(self.categories, candidate.category),
-                events=asked,
-                sampling=sampling_of(publish),
-                seed=seed,
-                config=self.config,
-                progress=progress,
-                again=True,
-            )
-        return _told(test)
 
     def opponent(self, version_id: int) -> VersionRow:
         """What a version is compared with unless told otherwise: what serves today, else the untouched base.
 
         Raises NotFoundError when there is neither.
         """
-        candidate = self.version(version_id)
-        current = self.serving(candidate.category)
-        if current is not None and current.id != candidate.id:
-            return current
-        base = registry.base_of(self.store, candidate.category, candidate.base_model)
-        if base is None:
-            raise NotFoundError(
-                f"The base of {candidate.name} was never exported.", hint="Name another version to compare with."
-            )
-        return base
+        return compare.opponent_of(self.store, self.config, self.version(version_id))
 
     def latest_test(self, version_id: int, *, against: int | None = None) -> Mapping[str, Any] | None:
         """The newest finished comparison of a version as candidate: its result with test_id, version_a, version_b."""
-        for test in ab_tests.list_tests(self.store, self.version(version_id).category):
-            if test.version_b == version_id and test.result and against in (None, test.version_a):
-                return _told(test)
-        return None
+        return compare.latest(self.store, self.version(version_id), against=against)
 
     # -- serving
 
@@ -338,13 +303,3 @@ class LearningLoop:
     def doctor(self) -> list[Check]:
         """Whether everything stands, with a hint where it does not."""
         return examine(self.home)
-
-
-def _told(test: AbTestRow) -> dict[str, Any]:
-    return {
-        **(test.result or {}),
-        "test_id": test.id,
-        "version_a": test.version_a,
-        "version_b": test.version_b,
-        "created_at": test.created_at,
-    }

@@ -15,16 +15,9 @@ from core.train.launch import LOST_AFTER, is_alive, tail_log
 from storage.rows import RunRow
 from tui.cli.output import ProgressLine, bar, home_option_hint, json_option, print_json, table, with_home
 from tui.text import plain
+from tui.words import run_status
 
 NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
-GLYPHS = {
-    "queued": "· queued",
-    "running": "● running",
-    "finished": "✓ done",
-    "failed": "✗ failed",
-    "stopped": "■ stopped",
-    "lost": "? lost",
-}
 
 
 @click.command()
@@ -157,7 +150,7 @@ def runs(home: Home, run: int | None, stop: bool, log_lines: int | None, as_json
         if as_json:
             print_json(run_json(row) | {"metrics": latest})
             return
-        click.echo(f"run {row.id}: {GLYPHS[row.status]}, stage {row.stage}, {row.category} on {row.base_model}")
+        click.echo(f"run {row.id}: {run_status(row.status)}, stage {row.stage}, {row.category} on {row.base_model}")
         for name, value in latest.items():
             click.echo(f"  {name}: {value:,.4g}")
         if row.error:
@@ -168,7 +161,7 @@ def runs(home: Home, run: int | None, stop: bool, log_lines: int | None, as_json
 
 def _line(run: RunRow) -> tuple[object, ...]:
     steps = f"{run.step}/{run.total_steps}" if run.total_steps else ""
-    return (run.id, GLYPHS[run.status], run.stage, run.category, run.base_model, steps, f"{_seconds(run):.0f}")
+    return (run.id, run_status(run.status), run.stage, run.category, run.base_model, steps, f"{_seconds(run):.0f}")
 
 
 def _seconds(run: RunRow) -> float:
