@@ -214,6 +214,7 @@ def test_a_worker_that_cannot_begin_is_said(home: Home, monkeypatch: pytest.Monk
 
         start = launching.start
         monkeypatch.setattr(launching, "start", broken)
-        loop.dispatcher.tend()
-        with pytest.raises(RunError, match="ended before it began"):
+        # On a quick machine the process is gone while its start is still watched, else before it claims the run.
+        with pytest.raises(RunError, match=r"(?s)(ended at once|ended before it began).*no run 999"):
+            loop.dispatcher.tend()
             loop.wait(run_id)
