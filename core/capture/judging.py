@@ -50,10 +50,10 @@ class Judge:
                     max_chars=self.config.capture.max_chars,
                     sanitised=sanitize and self.config.capture.sanitize,
                 )
+                category(self.categories, event.category)  # a correction that cannot be validated is refused
             said_at = time.time() if now is None else now
             judgments.judge(self.store, event_id, kind, correction=correction, note=note, seconds=seconds, now=said_at)
-            self.follow(event_id)
-            return None if correction is None else self.validate(event, correction)
+            return self.follow(event_id)
 
     def undo(self, *, now: float | None = None) -> JudgmentRow | None:
         """Takes back the last judgment in force and returns it; None when there is none."""
@@ -70,29 +70,33 @@ class Judge:
                 self.follow(turned.event_id)
             return turned
 
-    def follow(self, event_id: int) -> None:
+    def follow(self, event_id: int) -> Validation | None:
         """Brings the event's quality, tier and correction pair in step with the judgment that is in force.
 
-        An event of a category that is no longer configured keeps what it has.
+        Returns the validation of the correction in force, None without one. An event of a category that is no longer
+        configured keeps what it has.
         """
         event = events.get(self.store, event_id)
         own = self.categories.get(event.category)
         if own is None:
-            return
+            return None
         assessment = assess_event(event, own)
         events.set_assessment(
             self.store, event_id, quality=assessment.quality, tier=assessment.tier, parts=assessment.parts
         )
         pairs.drop_corrections(self.store, event_id)
-        if event.correction is not None:
-            self._add_pair(event, event.correction)
+        if event.correction is None:
+            return None
+        validation = self.validate(event, event.correction)
+        self._add_pair(event, event.correction, validation, self.validator(own))
+        return validation
 
-    def _add_pair(self, event: EventRow, correction: str) -> None:
+    def _add_pair(self, event: EventRow, correction: str, validation: Validation, validator: Validator) -> None:
         """Correction ≻ original. The margin is the score difference / 100, or how far the texts differ where the score
         tells nothing; then a mended typo makes no pair."""
         gain = 0.0
-        if event.score is not None and tells_quality(self.validator(category(self.categories, event.category))):
-            gain = (self.validate(event, correction).score - event.score) / 100.0
+        if event.score is not None and tells_quality(validator):
+            gain = (validation.score - event.score) / 100.0
         alike = similarity(event.response, correction)
         if gain <= 0.0 and is_typo(alike):
             return

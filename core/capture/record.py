@@ -177,7 +177,7 @@ class Recorder:
             judgments.judge(
                 self.store, event_id, said.verdict, correction=said.correction, seconds=said.seconds, now=said.at
             )
-            self.judging.follow(event_id)
+            return self.judging.follow(event_id)
         return None if said.correction is None else self.judging.validate(event, said.correction)
 
     def _secret(self) -> bytes:
