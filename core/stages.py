@@ -262,19 +262,16 @@ class Stages:
     def _measure(self, version: VersionRow, base: VersionRow, test: AbTestRow) -> None:
         """The figures of the new version and of the base on the same prompts, from the test's answers where it can."""
         self._stage("evaluating", "Measuring the version and the base on the held-out prompts.")
-        asked = events.get_many(
-            self.store, [pair.event_id for pair in ab_tests.pairs(self.store, test.id) if pair.event_id is not None]
-        )
+        pairs = [pair for pair in ab_tests.pairs(self.store, test.id) if pair.event_id is not None]
+        asked = events.get_many(self.store, [pair.event_id for pair in pairs if pair.event_id is not None])
+        by_id = {event.id: event for event in asked}
+        answered = [(by_id[pair.event_id], pair) for pair in pairs if pair.event_id in by_id]
         common = [text for text, _ in events.common_responses(self.store, self.run.category)]
         examiner = Examiner(
             self.backend, self.category, sampling_of(self.config.publish), seed=test.seed, common=common
         )
-        by_id = {event.id: event for event in asked}
-        pairs = [pair for pair in ab_tests.pairs(self.store, test.id) if pair.event_id in by_id]
         prompts = prompts_hash(asked)
-        answers = [
-            examiner.scored(by_id[pair.event_id or 0], pair.response_b, pair.tokens_b, pair.latency_b) for pair in pairs
-        ]
+        answers = [examiner.scored(event, pair.response_b, pair.tokens_b, pair.latency_b) for event, pair in answered]
         evaluation = summarise(answers, prompts)
         self._keep(version.id, evaluation.metrics())
         row = runs.get(self.store, self.run.id)
@@ -283,8 +280,7 @@ class Stages:
             return
         if test.version_a == base.id:
             answers = [
-                examiner.scored(by_id[pair.event_id or 0], pair.response_a, pair.tokens_a, pair.latency_a)
-                for pair in pairs
+                examiner.scored(event, pair.response_a, pair.tokens_a, pair.latency_a) for event, pair in answered
             ]
             self._keep(base.id, summarise(answers, prompts).metrics())
             return
