@@ -24,7 +24,7 @@ from core.train.config import TrainSettings, configured
 from core.train.launch import tail_log
 from core.train.preflight import preflight
 from core.train.presets import resolve_base
-from storage import aliases, events, runs, versions
+from storage import aliases, events, metrics, runs, versions
 from storage.db import open_store
 from storage.rows import AliasChange, AliasRow, CategoryCounts, RunRow, VersionRow
 
@@ -177,7 +177,7 @@ class LearningLoop:
 
     def latest_metrics(self, run_id: int) -> dict[str, float]:
         """The last value of each figure of a run."""
-        return {metric.name: metric.value for metric in runs.metrics(self.store, run_id)}
+        return metrics.latest(self.store, run_id)
 
     def log(self, run_id: int, lines: int = 50) -> list[str]:
         """The end of a run's log."""

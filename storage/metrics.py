@@ -39,6 +39,17 @@ def metrics(store: Store, run_id: int, *, names: Sequence[str] | None = None, af
     return [_read(row) for row in rows]
 
 
+def latest(store: Store, run_id: int) -> dict[str, float]:
+    """The last value of each figure, in the order in which they first came; the history is passed over in the index."""
+    rows = store.rows(
+        "SELECT m.name, m.value FROM (SELECT name, min(step) AS first, max(step) AS last FROM metrics WHERE run_id = ? "
+        "GROUP BY name) seen JOIN metrics m ON m.run_id = ? AND m.name = seen.name AND m.step = seen.last "
+        "ORDER BY seen.first, m.name",
+        (run_id, run_id),
+    )
+    return {name: math.nan if value is None else value for name, value in rows}
+
+
 def metrics_after(store: Store, run_id: int, rowid: int) -> tuple[int, list[Metric]]:
     """For following a run: the `rowid` to ask with next, and the figures stored or replaced since `rowid`."""
     rows = store.rows(

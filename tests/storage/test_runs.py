@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from core.errors import ConflictError, NotFoundError
-from storage import datasets, runs
+from storage import datasets, metrics, runs
 from storage.db import Store, open_store
 from storage.rows import Metric
 
@@ -158,3 +158,16 @@ def test_trained_on_is_the_train_split_of_started_runs(filled: Store, new_run: N
     claim(filled, run)
     assert datasets.trained_event_ids(filled, "erd") == {1}
     assert datasets.trained_event_ids(filled, "other") == set()
+
+
+def test_the_latest_figures_are_those_of_the_whole_history(filled: Store, new_run: NewRun) -> None:
+    run = new_run()
+    runs.add_metrics(filled, run, [Metric(step, "loss", 1.0 / (step + 1), 0.0) for step in range(50)])
+    runs.add_metrics(filled, run, [Metric(10, "eval_loss", 0.5, 0.0), Metric(20, "eval_loss", math.nan, 0.0)])
+    runs.add_metrics(filled, run, [Metric(49, "score", 80.0, 0.0)])
+    found = metrics.latest(filled, run)
+    history = {figure.name: figure.value for figure in runs.metrics(filled, run)}
+    assert list(found) == list(history) == ["loss", "eval_loss", "score"]
+    assert (found["loss"], found["score"]) == (history["loss"], history["score"]) == (0.02, 80.0)
+    assert math.isnan(found["eval_loss"])
+    assert metrics.latest(filled, run + 1) == {}
