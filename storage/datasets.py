@@ -11,7 +11,7 @@ from storage.errors import NotFoundError
 from storage.rows import DatasetItem, DatasetRow, Split
 
 _read = RowReader(DatasetRow, json_columns=("settings", "counts"))
-_read_item = RowReader(DatasetItem)
+_read_item = RowReader(DatasetItem, json_columns=("history",))
 
 
 def add(
@@ -42,7 +42,7 @@ def add(
             or 0
         )
         store.write_many(
-            f"INSERT INTO dataset_items (dataset_id, {_read_item.columns}) VALUES ({placeholders(10)})",
+            f"INSERT INTO dataset_items (dataset_id, {_read_item.columns}) VALUES ({placeholders(11)})",
             ((dataset_id, *_item_values(item)) for item in items),
         )
     return dataset_id
@@ -59,6 +59,7 @@ def _item_values(item: DatasetItem) -> tuple[Any, ...]:
         item.weight,
         item.difficulty,
         item.stage,
+        to_json(list(item.history)),
     )
 
 

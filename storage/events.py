@@ -26,7 +26,7 @@ _ORDERS: dict[Order, str] = {
 }
 _read = RowReader(
     EventRow,
-    json_columns=("findings", "quality_parts", "sanitized", "metadata"),
+    json_columns=("findings", "quality_parts", "sanitized", "metadata", "history"),
     boolean_columns=("valid", "generic"),
 )
 _summary_columns = ", ".join(
@@ -35,7 +35,8 @@ _summary_columns = ", ".join(
 _INSERT = (
     "INSERT INTO events (created_at, category, model, prompt, response, content_hash, prompt_hash, response_hash, "
     "bucket, feedback_type, score, valid, quality, tier, generic, confidence, system, context, source, group_key, "
-    f"latency_ms, findings, quality_parts, sanitized, metadata) VALUES ({placeholders(25)})"
+    "latency_ms, findings, quality_parts, sanitized, metadata, history, verdict, correction, judged_at) "
+    f"VALUES ({placeholders(29)})"
 )
 
 
@@ -67,6 +68,10 @@ def _values(event: NewEvent) -> tuple[Any, ...]:
         to_json(event.quality_parts),
         to_json(event.sanitized),
         to_json(event.metadata),
+        to_json(list(event.history)) if event.history else "[]",
+        event.verdict,
+        None if event.correction is None else clean(event.correction),
+        event.judged_at,
     )
 
 
@@ -144,6 +149,19 @@ def find_by_hash(store: Store, category: str, content_hash: str) -> int | None:
     """The oldest event with this content, or None."""
     found = store.value("SELECT min(id) FROM events WHERE category = ? AND content_hash = ?", (category, content_hash))
     return None if found is None else int(found)
+
+
+def ids_by_hash(store: Store, category: str, hashes: Sequence[str]) -> dict[str, int]:
+    """The oldest event with each of these contents, for those that are there."""
+    found: dict[str, int] = {}
+    for start in range(0, len(hashes), _CHUNK):
+        chunk = hashes[start : start + _CHUNK]
+        sql = (
+            "SELECT content_hash, min(id) FROM events WHERE category = ? "
+            f"AND content_hash IN ({placeholders(len(chunk))}) GROUP BY content_hash"
+        )
+        found.update(store.rows(sql, (category, *chunk)))
+    return found
 
 
 def event_ids(store: Store, chosen: EventFilter, *, order: Order = "newest") -> array[int]:

@@ -6,7 +6,7 @@ are a copy of the newest judgment in force, kept in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from storage.columns import RowReader, clean
@@ -50,6 +50,40 @@ def judge(
         added = int(store.write(_INSERT, values).lastrowid or 0)
         _refresh(store, event_id)
     return added
+
+
+def add_first(store: Store, said: Sequence[tuple[int, float, Verdict, str | None, str, float | None]]) -> None:
+    """Adds the first judgment of each of several new events, whose rows carry a copy of it already.
+
+    `said` holds event id, time, kind, correction, note and seconds; call it inside the transaction of the events.
+    """
+    if not said:
+        return
+    with store.transaction():
+        # The write lock is held, so that the ids are consecutive and each judgment knows the one below it.
+        next_id = 1 + int(
+            store.value("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'judgments'") or 0
+        )
+        below = _top(store)
+        rows = []
+        for event_id, at, kind, correction, note, seconds in said:
+            text = None if correction is None else clean(correction)
+            rows.append((next_id, event_id, at, kind, text, clean(note), seconds, None, below))
+            below, next_id = next_id, next_id + 1
+        store.write_many(
+            "INSERT INTO judgments (id, event_id, created_at, kind, correction, note, seconds, target, below) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+
+def was_said(store: Store, event_id: int, kind: Verdict, correction: str | None) -> bool:
+    """Whether this very judgment of the event stands in the log already, in force or not."""
+    found = store.value(
+        "SELECT 1 FROM judgments WHERE event_id = ? AND kind = ? AND correction IS ? LIMIT 1",
+        (event_id, kind, None if correction is None else clean(correction)),
+    )
+    return found is not None
 
 
 def undo(store: Store, *, now: float) -> JudgmentRow | None:

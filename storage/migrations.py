@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 
 from storage.schema_001 import SCHEMA
+from storage.schema_002 import STEP as SCHEMA_2
 
 APPLICATION_ID = 0x46545549
 """Marks the file as this product's own (`PRAGMA application_id`, the letters FTUI)."""
@@ -19,7 +20,12 @@ def m001_first_schema(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_schema,)
+def m002_capture(connection: sqlite3.Connection) -> None:
+    """Chats with earlier turns, near-duplicate keys, imports and the dataset builder's files."""
+    _run_script(connection, SCHEMA_2)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_capture)
 
 
 def migrate(connection: sqlite3.Connection, *, now: float) -> None:

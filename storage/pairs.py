@@ -22,7 +22,7 @@ def add(
     chosen_event: int | None = None,
     rejected_event: int | None = None,
 ) -> int:
-    """Stores a pair and returns its id; `margin` is 0-1, `source` is correction, ranking or sibling."""
+    """Stores a pair and returns its id; `margin` is 0-1, `source` is correction, ranking, sibling or import."""
     values = (
         created_at,
         category,
@@ -41,6 +41,14 @@ def add(
             values,
         )
         return int(added.lastrowid or 0)
+
+
+def between(store: Store, chosen_event: int, rejected_event: int) -> bool:
+    """Whether this preference between two events is stored already."""
+    found = store.value(
+        "SELECT 1 FROM pairs WHERE chosen_event = ? AND rejected_event = ? LIMIT 1", (chosen_event, rejected_event)
+    )
+    return found is not None
 
 
 def drop_corrections(store: Store, event_id: int) -> None:

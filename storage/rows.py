@@ -27,7 +27,10 @@ RESUMABLE: frozenset[str] = frozenset({"stopped", "failed", "lost"})
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """One model output about to be stored, already sanitised, validated, scored and tiered."""
+    """One model output about to be stored, already sanitised, validated, scored and tiered.
+
+    `verdict`, `correction` and `judged_at` copy the judgment that is added to the log in the same transaction.
+    """
 
     created_at: float
     category: str
@@ -53,6 +56,10 @@ class NewEvent:
     quality_parts: Mapping[str, float] = field(default_factory=dict)
     sanitized: Mapping[str, int] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    verdict: Verdict | None = None
+    correction: str | None = None
+    judged_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class EventRow:
     verdict: Verdict | None
     correction: str | None
     judged_at: float | None
+    history: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,7 @@ class JudgmentRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Prompt, chosen and rejected answer. `margin` is 0-1; `source` is correction, ranking or sibling."""
+    """Prompt, chosen and rejected answer. `margin` is 0-1; `source` is correction, ranking, sibling or import."""
 
     id: int
     created_at: float
@@ -179,6 +187,7 @@ class DatasetItem:
     weight: float
     difficulty: float
     stage: str
+    history: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
@@ -20,10 +19,12 @@ from storage.columns import clean as writable
 from storage.rows import EventRow, FeedbackType
 
 _TITLE: Final = "The feedback was not stored"
-_TEXTS: Final = ("prompt", "response", "correction", "context", "system")
+_TEXTS: Final = ("prompt", "response", "correction", "context", "system", "note")
 _LABELS: Final = ("category", "model", "source", "group_key")
 _LABEL_CHARS: Final = 500
-_USER_KEYS: Final = frozenset({"user_id", "user", "author", "author_id", "username"})
+_USER_KEYS: Final = frozenset(
+    ("user_id", "user", "author", "author_id", "username", "userId", "user_name", "completed_by", "annotator")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Incoming:
     created_at: float | None = None
     sanitize: bool = True
     seconds: float | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Clean:
     incoming: Incoming
     texts: Mapping[str, str]
     metadata: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
     counts: Mapping[str, int]
 
 
@@ -86,17 +90,22 @@ def clean(incoming: Incoming, *, max_chars: int, secret: bytes | None) -> Clean:
         if len(_text(getattr(incoming, name), name, _LABEL_CHARS)) == 0 and name in ("category", "model"):
             raise _refused(f"The {name} is empty.", hint=f"Say which {name} answered.")
     metadata = _plain_metadata(incoming.metadata, max_chars)
+    history = _turns(incoming.history, max_chars)
     if secret is None:
-        return Clean(incoming, texts, metadata, {})
+        return Clean(incoming, texts, metadata, history, {})
     seen: Seen = {}
     counts: Counter[str] = Counter()
     for text in texts.values():
-        reserve(text, seen)
+        if text:
+            reserve(text, seen)
+    # The earlier turns first, so that a person who is named in them has the same placeholder there and here.
+    earlier = _sanitised(history, secret, seen, counts) if history else history
     sanitised = {}
     for name, text in texts.items():
-        sanitised[name], found = sanitize(text, seen=seen)
+        sanitised[name], found = sanitize(text, seen=seen) if text else (text, {})
         counts.update(found)
-    return Clean(incoming, sanitised, _sanitised(metadata, secret, seen, counts), dict(counts))
+    kept = _sanitised(metadata, secret, seen, counts) if metadata else metadata
+    return Clean(incoming, sanitised, kept, earlier, dict(counts))
 
 
 def clean_correction(text: str, event: EventRow, *, max_chars: int, sanitised: bool) -> str:
@@ -111,7 +120,7 @@ def clean_correction(text: str, event: EventRow, *, max_chars: int, sanitised: b
 
 
 def _text(value: Any, name: str, max_chars: int) -> str:
-    if value is None and name == "correction":
+    if value is None and name in ("correction", "note"):
         return ""
     if not isinstance(value, str):
         raise _refused(f"The {name} is {type(value).__name__}, not text.", hint="Give it as a string.")
@@ -127,18 +136,21 @@ def _check_numbers(incoming: Incoming) -> None:
     limits: tuple[tuple[str, float, float], ...] = (
         ("score", 0.0, 100.0),
         ("confidence", 0.0, 1.0),
-        ("latency_ms", 0.0, math.inf),
-        ("seconds", 0.0, math.inf),
+        ("latency_ms", 0.0, 1e12),
+        ("seconds", 0.0, 1e9),
         ("created_at", 0.0, 1e11),
     )
     for name, low, high in limits:
         value = getattr(incoming, name)
         if value is None:
             continue
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value <= high:
-            top = f" to {high:g}" if math.isfinite(high) else " up"
-            raise _refused(f"{name} is {value!r}, not a number from {low:g}{top}.", hint="Correct it or leave it out.")
+            huge = isinstance(value, int) and abs(value) > 1e18  # Python refuses to write thousands of digits
+            shown = "far out of range" if huge else repr(value)[:60]
+            raise _refused(
+                f"{name} is {shown}, not a number from {low:g} to {high:g}.", hint="Correct it or leave it out."
+            )
     if incoming.feedback_type is not None and incoming.feedback_type not in FEEDBACK_TYPES:
         raise _refused(
             f"There is no feedback type `{incoming.feedback_type}`.",
@@ -148,21 +160,39 @@ def _check_numbers(incoming: Incoming) -> None:
         raise _refused(f"`{incoming.verdict}` is no verdict.", hint="Use good or bad; a correction says more.")
 
 
+def _turns(history: Any, max_chars: int) -> list[Mapping[str, Any]]:
+    if not history:
+        return []
+    if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
+        raise _refused("The history is no list of turns.", hint='Give it as [{"role": "user", "content": "…"}, …].')
+    for number, turn in enumerate(history, 1):
+        role = turn.get("role") if isinstance(turn, Mapping) else None
+        if not isinstance(role, str) or not role or not isinstance(turn.get("content"), str):
+            raise _refused(
+                f"Turn {number} of the history has no role or no text as content.",
+                hint='Give each turn as {"role": "user", "content": "…"}.',
+            )
+    return list(_plain({"turns": [dict(turn) for turn in history]}, "history", max_chars)["turns"])
+
+
 def _plain_metadata(metadata: Any, max_chars: int) -> Mapping[str, Any]:
-    if metadata is None:
+    if not metadata:
         return {}
     if not isinstance(metadata, Mapping):
         raise _refused("The metadata is no mapping.", hint="Give it as an object with keys and values.")
+    return _plain(dict(metadata), "metadata", max_chars)
+
+
+def _plain(value: dict[str, Any], name: str, max_chars: int) -> dict[str, Any]:
     try:
         # Through JSON once, so that what is judged now is exactly what will be read back later.
-        text = json.dumps(dict(metadata), allow_nan=False)
-        loaded = json.loads(text)
+        text = json.dumps(value, allow_nan=False)
+        loaded: dict[str, Any] = _writable(json.loads(text))
     except (TypeError, ValueError, RecursionError) as error:
-        raise _refused(f"The metadata cannot be written as JSON ({error}).", hint="Use plain values only.") from error
+        raise _refused(f"The {name} cannot be written as JSON ({error}).", hint="Use plain values only.") from error
     if len(text) > max_chars:
-        raise _refused(f"The metadata has {len(text):,} characters.", hint=f"At most {max_chars:,} are taken.")
-    cleaned: Mapping[str, Any] = _writable(loaded)
-    return cleaned
+        raise _refused(f"The {name} has {len(text):,} characters.", hint=f"At most {max_chars:,} are taken.")
+    return loaded
 
 
 def _writable(value: Any) -> Any:

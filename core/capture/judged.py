@@ -1,12 +1,19 @@
-"""An output that came in, judged: its score, kind of feedback, quality and tier, and what a person said of it."""
+"""An output that came in, judged: its score, kind of feedback, quality and tier, and what a person said of it.
+
+Nothing here reads or writes the store: the same output gives the same result in any process, alone or among many.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from core.capture.incoming import Clean
 from core.categories import Category
 from core.errors import FinetuneError
+from core.select.near import near_keys
+from core.select.similarity import is_typo, similarity
 from core.select.split import bucket, content_hash, prompt_hash
 from core.validate.feedback import feedback_type_of
 from core.validate.generic import is_generic
@@ -18,29 +25,36 @@ from storage.rows import NewEvent, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a person said of an output; `correction` is set when `verdict` is "correct"."""
+    """What a person said of an output; `correction` is set when `verdict` is "correct", with its validation.
+
+    `margin` is that of the preference pair which the correction makes, None when it makes none.
+    """
 
     verdict: Verdict | None
     correction: str | None
+    note: str
     seconds: float | None
     at: float
+    validation: Validation | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An event ready to be stored, with the validator's findings and the person's judgment."""
+    """An event ready to be stored, with the validator's findings, the person's judgment and its near-duplicate keys."""
 
     event: NewEvent
     findings: tuple[Finding, ...]
     said: Said
+    keys: tuple[int, ...]
 
 
 def judged(cleaned: Clean, category: Category, validator: Validator, *, at: float) -> Judged:
     """Judges a clean output at the time `at` (seconds since the epoch). Raises FinetuneError for a contradiction."""
     incoming, texts = cleaned.incoming, cleaned.texts
-    said = _said(cleaned, at)
     validation = validated(validator, texts["response"], texts["prompt"], cleaned.metadata)
-    score = _score(incoming.score, validation, validator)
+    score = score_of(incoming.score, validation, validator)
+    said = _said(cleaned, score, validator, at)
     kind = feedback_type_of(score, said.verdict)
     if said.verdict is None and incoming.feedback_type is not None:
         kind = incoming.feedback_type
@@ -54,16 +68,16 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         metadata=cleaned.metadata,
     )
     assessment = assess(evidence, category.quality_weights)
-    prompt_key = prompt_hash(texts["prompt"])
+    asked = _asked(cleaned.history, texts["prompt"])
     event = NewEvent(
         created_at=at,
         category=category.name,
         model=incoming.model,
         prompt=texts["prompt"],
         response=texts["response"],
-        content_hash=content_hash(texts["prompt"], texts["response"]),
-        prompt_hash=prompt_key,
-        bucket=bucket(prompt_key),
+        content_hash=content_hash(asked, texts["response"]),
+        prompt_hash=prompt_hash(asked),
+        bucket=bucket(prompt_hash(_opening(cleaned.history, texts["prompt"]))),
         feedback_type=kind,
         score=score,
         valid=validation.valid,
@@ -80,28 +94,62 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         quality_parts=dict(assessment.parts),
         sanitized=dict(cleaned.counts),
         metadata=cleaned.metadata,
+        history=cleaned.history,
+        verdict=said.verdict,
+        correction=said.correction,
+        judged_at=None if said.verdict is None else at,
     )
-    return Judged(event, validation.findings, said)
+    return Judged(event, validation.findings, said, near_keys(category.name, asked, texts["response"]))
 
 
-def _said(cleaned: Clean, at: float) -> Said:
+def score_of(given: float | None, validation: Validation, validator: Validator) -> float | None:
+    """The score that was given, else the validator's, where it can tell a good answer from a bad one; 0-100."""
+    if given is not None:
+        return float(given)
+    return validation.score if tells_quality(validator) or not validation.valid else None
+
+
+def correction_margin(
+    score: float | None, response: str, correction: str, validation: Validation, validator: Validator
+) -> float | None:
+    """How much better a correction is than the original, 0-1: the score difference / 100, or how far the texts differ
+    where the score tells nothing. None when only a typo was mended: that is no preference."""
+    gain = 0.0
+    if score is not None and tells_quality(validator):
+        gain = (validation.score - score) / 100.0
+    if gain > 0.0:
+        return min(1.0, gain)
+    alike = similarity(response, correction)
+    return None if is_typo(alike) else min(1.0, max(0.0, 1.0 - alike.value))
+
+
+def _opening(history: Any, prompt: str) -> str:
+    """What the chat began with: all turns of one chat stand on one side of the split."""
+    return next((turn["content"] for turn in history if turn["role"] == "user"), prompt)
+
+
+def _asked(history: Any, prompt: str) -> str:
+    """The prompt with the turns before it: the same "go on" in another chat is another question."""
+    if not history:
+        return prompt
+    return "\n".join([*(f"{turn['role']}: {turn['content']}" for turn in history), prompt])
+
+
+def _said(cleaned: Clean, score: float | None, validator: Validator, at: float) -> Said:
     """A correction that changes nothing is praise; a verdict may also come as a feedback type."""
-    incoming = cleaned.incoming
-    correction = cleaned.texts["correction"]
+    incoming, texts = cleaned.incoming, cleaned.texts
+    note, correction = texts["note"], texts["correction"]
     if correction.strip():
-        same = content_hash("", correction) == content_hash("", cleaned.texts["response"])
-        return Said("good" if same else "correct", None if same else correction, incoming.seconds, at)
+        if content_hash("", correction) == content_hash("", texts["response"]):
+            return Said("good", None, note, incoming.seconds, at)
+        validation = validated(validator, correction, texts["prompt"], cleaned.metadata)
+        margin = correction_margin(score, texts["response"], correction, validation, validator)
+        return Said("correct", correction, note, incoming.seconds, at, validation, margin)
     if incoming.feedback_type == "user_correction":
         raise FinetuneError(
             "The feedback says user_correction but has no correction.",
             title="The feedback was not stored",
             hint="Give the corrected text too, or leave the type out.",
         )
-    by_type: dict[str | None, Verdict] = {"explicit_positive": "good", "explicit_negative": "bad"}
-    return Said(incoming.verdict or by_type.get(incoming.feedback_type), None, incoming.seconds, at)
-
-
-def _score(given: float | None, validation: Validation, validator: Validator) -> float | None:
-    if given is not None:
-        return float(given)
-    return validation.score if tells_quality(validator) or not validation.valid else None
+    by_type: Mapping[str | None, Verdict] = {"explicit_positive": "good", "explicit_negative": "bad"}
+    return Said(incoming.verdict or by_type.get(incoming.feedback_type), None, note, incoming.seconds, at)

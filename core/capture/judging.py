@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from core.capture.incoming import clean_correction
+from core.capture.judged import correction_margin
+from core.capture.prepare import Validators
 from core.categories import Category, category
 from core.config import Config
-from core.select.similarity import is_typo, similarity
 from core.validate.quality import assess_event
-from core.validate.registry import tells_quality, validated, validator_for
+from core.validate.registry import validated
 from core.validate.validator import Validation, Validator
 from storage import events, judgments, pairs
 from storage.db import Store
@@ -20,11 +21,13 @@ from storage.rows import EventRow, JudgmentRow, Verdict
 class Judge:
     """Judges, undoes and redoes in an open store; each call is one durable transaction."""
 
-    def __init__(self, store: Store, config: Config, categories: Mapping[str, Category]) -> None:
+    def __init__(
+        self, store: Store, config: Config, categories: Mapping[str, Category], validators: Validators | None = None
+    ) -> None:
         self.store = store
         self.config = config
         self.categories = categories
-        self._validators: dict[str, Validator] = {}
+        self._validators = validators or Validators()
 
     def judge(
         self,
@@ -92,13 +95,9 @@ class Judge:
         return validation
 
     def _add_pair(self, event: EventRow, correction: str, validation: Validation, validator: Validator) -> None:
-        """Correction ≻ original. The margin is the score difference / 100, or how far the texts differ where the score
-        tells nothing; then a mended typo makes no pair."""
-        gain = 0.0
-        if event.score is not None and tells_quality(validator):
-            gain = (validation.score - event.score) / 100.0
-        alike = similarity(event.response, correction)
-        if gain <= 0.0 and is_typo(alike):
+        """Correction ≻ original."""
+        margin = correction_margin(event.score, event.response, correction, validation, validator)
+        if margin is None:
             return
         pairs.add(
             self.store,
@@ -107,16 +106,14 @@ class Judge:
             prompt=event.prompt,
             chosen=correction,
             rejected=event.response,
-            margin=min(1.0, max(0.0, gain if gain > 0.0 else 1.0 - alike.value)),
+            margin=margin,
             source="correction",
             rejected_event=event.id,
         )
 
     def validator(self, own: Category) -> Validator:
         """The validator of a category, made once."""
-        if own.name not in self._validators:
-            self._validators[own.name] = validator_for(own)
-        return self._validators[own.name]
+        return self._validators.of(own)
 
     def validate(self, event: EventRow, correction: str) -> Validation:
         """What the category's validator says of a correction of the event."""

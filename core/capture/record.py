@@ -4,51 +4,26 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from core.capture.incoming import Incoming, clean, incoming_from
-from core.capture.judged import Said, judged
+from core.capture.incoming import Incoming, incoming_from
+from core.capture.judged import Judged
 from core.capture.judging import Judge
-from core.categories import Category, category
+from core.capture.keep import Keeper, Recorded
+from core.capture.prepare import Preparer, Validators
+from core.categories import Category
 from core.config import Config
 from core.errors import FinetuneError
 from core.paths import Home
-from core.select.difficulty import difficulty
-from core.select.reward import Reward, reward
-from core.validate.feedback import current_feedback_type
-from core.validate.quality import assess_event
-from core.validate.validator import Finding, Validation
-from storage import events, judgments, ui_state
+from storage import ui_state
 from storage.db import Store
-from storage.events import RECENT_SECONDS
-from storage.rows import EventRow, FeedbackType, Tier
+from storage.rows import FeedbackType
 
-DAY = 86_400.0
+__all__ = ["Recorded", "Recorder"]
+
 _SECRET_KEY = "capture.user_secret"
 _SECRET_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What became of one piece of feedback. `score` is 0-100 or None, `quality` 0-1, `reward` −1 to 1 as of now.
-
-    With `duplicate` the output was known already: `event_id` is the stored event, and what was said of it was added
-    there. `correction_score` is the score of the correction; `sanitized` counts what was replaced, by kind.
-    """
-
-    event_id: int
-    score: float | None
-    valid: bool
-    tier: Tier
-    quality: float
-    reward: float
-    feedback_type: FeedbackType
-    duplicate: bool
-    findings: tuple[Finding, ...]
-    sanitized: Mapping[str, int]
-    correction_score: float | None = None
 
 
 class Recorder:
@@ -59,7 +34,18 @@ class Recorder:
         self.home = home
         self.config = config
         self.categories = categories
-        self.judging = Judge(store, config, categories)
+        validators = Validators()
+        self.judging = Judge(store, config, categories, validators)
+        self._keeper = Keeper(store, config, categories, self.judging)
+        self._validators = validators
+        self._preparer: Preparer | None = None
+
+    @property
+    def preparer(self) -> Preparer:
+        """What judges feedback before it is stored; it needs the store's own secret, which is made on first use."""
+        if self._preparer is None:
+            self._preparer = Preparer(self.config.capture, self.categories, self._secret(), self._validators)
+        return self._preparer
 
     def record(
         self,
@@ -82,12 +68,15 @@ class Recorder:
         created_at: float | None = None,
         sanitize: bool = True,
         seconds: float | None = None,
+        history: Sequence[Mapping[str, Any]] = (),
+        note: str = "",
     ) -> Recorded:
         """Stores one output with what is said of it, on the disk when the call returns.
 
         `score` (0-100) overrides the validator's; `metadata["expected"]` is what the validator knows of a right answer.
         A correction wins over a verdict and also makes a preference pair. `created_at` is in seconds since the epoch,
-        `seconds` the time that the person took. Raises FinetuneError for what cannot be taken; then nothing is stored.
+        `seconds` the time that the person took, `history` the turns before the prompt, each with role and content, and
+        `note` what the person said in words. Raises FinetuneError for what cannot be taken; then nothing is stored.
         """
         incoming = Incoming(
             prompt=prompt,
@@ -108,77 +97,35 @@ class Recorder:
             created_at=created_at,
             sanitize=sanitize,
             seconds=seconds,
+            history=history,
+            note=note,
         )
+        now = time.time()
         with self.store.transaction(durable=True):
-            return self._record(incoming, time.time(), {})
+            return self._keeper.keep([self.preparer.prepare(incoming, now)], now, {})[0]
 
     def record_many(self, rows: Iterable[Mapping[str, Any]]) -> list[Recorded]:
         """Stores all rows (mappings with the arguments of `record`) in one durable transaction, or none of them.
 
         The outcome is the same as recording them one by one. Raises FinetuneError that names the row (from 1).
         """
-        now, recent = time.time(), dict[str, int]()
-        recorded: list[Recorded] = []
+        now = time.time()
         with self.store.transaction(durable=True):
+            judged: list[Judged] = []
             for number, row in enumerate(rows, 1):
                 try:
-                    recorded.append(self._record(incoming_from(row), now, recent))
+                    judged.append(self.preparer.prepare(incoming_from(row), now))
                 except FinetuneError as error:
                     error.message = f"Row {number}: {error.message}"
                     raise
-        return recorded
+            return self._keeper.keep(judged, now, {})
 
-    def _record(self, incoming: Incoming, now: float, recent: dict[str, int]) -> Recorded:
-        own = category(self.categories, incoming.category)
-        capture = self.config.capture
-        hidden = incoming.sanitize and capture.sanitize
-        cleaned = clean(incoming, max_chars=capture.max_chars, secret=self._secret() if hidden else None)
-        at = now if incoming.created_at is None else float(incoming.created_at)
-        new = judged(cleaned, own, self.judging.validator(own), at=at)
-        known = events.find_by_hash(self.store, own.name, new.event.content_hash)
-        event_id = events.add(self.store, new.event) if known is None else known
-        if own.name not in recent:
-            recent[own.name] = events.recent_count(self.store, own.name, now - RECENT_SECONDS)
-        elif known is None and at >= now - RECENT_SECONDS:
-            recent[own.name] += 1
-        corrected = self._say(event_id, new.said)
-        event = events.get(self.store, event_id)
-        assessment = assess_event(event, own)
-        return Recorded(
-            event_id=event_id,
-            score=event.score,
-            valid=event.valid,
-            tier=assessment.tier,
-            quality=assessment.quality,
-            reward=self._reward(event, own, now, recent[own.name]).value,
-            feedback_type=current_feedback_type(event),
-            duplicate=known is not None,
-            findings=new.findings,
-            sanitized=cleaned.counts,
-            correction_score=corrected.score if corrected else None,
-        )
+    def keep(self, batch: Sequence[Judged], now: float, recent: dict[str, int]) -> list[Recorded]:
+        """Stores outputs that `preparer` has judged, perhaps in another process; call it inside a transaction.
 
-    def _reward(self, event: EventRow, own: Category, now: float, recent: int) -> Reward:
-        return reward(
-            event.score,
-            current_feedback_type(event),
-            age_days=(now - event.created_at) / DAY,
-            difficulty=difficulty(own.complexity, len(event.prompt), len(event.context)),
-            recent=recent,
-            constants=self.config.select,
-        )
-
-    def _say(self, event_id: int, said: Said) -> Validation | None:
-        """Adds what a person said, unless the same is in force already (feedback that is loaded twice)."""
-        if said.verdict is None:
-            return None
-        event = events.get(self.store, event_id)
-        if (event.verdict, event.correction) != (said.verdict, said.correction):
-            judgments.judge(
-                self.store, event_id, said.verdict, correction=said.correction, seconds=said.seconds, now=said.at
-            )
-            return self.judging.follow(event_id)
-        return None if said.correction is None else self.judging.validate(event, said.correction)
+        `recent` counts the recent events by category; give the same mapping to every batch of one import.
+        """
+        return self._keeper.keep(batch, now, recent)
 
     def _secret(self) -> bytes:
         """The store's own key for the hashes of user ids, made once."""

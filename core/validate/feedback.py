@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from storage.rows import EventRow, FeedbackType, Verdict
+from storage.rows import EventRow, FeedbackType, NewEvent, Verdict
 
 SUCCESS_FROM: Final = 80.0
 FAILURE_BELOW: Final = 60.0
@@ -26,7 +26,7 @@ def feedback_type_of(score: float | None, verdict: Verdict | None) -> FeedbackTy
     return "success" if score >= SUCCESS_FROM else "validation_failure"
 
 
-def current_feedback_type(event: EventRow) -> FeedbackType:
+def current_feedback_type(event: EventRow | NewEvent) -> FeedbackType:
     """The type as of now: the verdict in force decides. What a person said and then took back counts no more."""
     if event.verdict in _BY_VERDICT:
         return _BY_VERDICT[event.verdict]

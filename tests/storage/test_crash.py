@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage import events, judgments
-from storage.db import Store, integrity_problems, open_store
+from storage.db import SCHEMA_VERSION, Store, integrity_problems, open_store
 from storage.rows import EventFilter
 
 pytestmark = pytest.mark.process
@@ -20,7 +20,7 @@ JUDGE = """
 import sys
 from pathlib import Path
 from storage import judgments
-from storage.db import open_store
+from storage.db import SCHEMA_VERSION, open_store
 with open_store(Path(sys.argv[1])) as store:
     number = 0
     while True:
@@ -35,7 +35,7 @@ OPEN_AND_ADD = """
 import sys
 from pathlib import Path
 from storage import judgments
-from storage.db import open_store
+from storage.db import SCHEMA_VERSION, open_store
 from storage.ui_state import save
 for number in range(40):
     with open_store(Path(sys.argv[1])) as store:
@@ -78,5 +78,5 @@ def test_two_processes_make_and_write_one_store(tmp_path: Path) -> None:
         assert writer.returncode == 0
     with open_store(path, create=False) as store:
         assert store.value("SELECT count(*) FROM ui_state") == 80
-        assert store.value("SELECT count(*) FROM migrations") == 1
+        assert store.value("SELECT count(*) FROM migrations") == SCHEMA_VERSION
         assert integrity_problems(store) == []

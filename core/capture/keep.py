@@ -1,0 +1,219 @@
+"""Stores judged outputs: what is new is added whole, what is known already only gets what was said of it.
+
+One output and many go the same way, so that a batch leaves in the store what its rows would have left one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from core.capture.judged import Judged, Said
+from core.capture.judging import Judge
+from core.categories import Category
+from core.config import Config
+from core.select.difficulty import difficulty
+from core.select.near import Texts, nearest
+from core.select.reward import reward
+from core.validate.feedback import current_feedback_type
+from core.validate.validator import Finding, Validation
+from storage import events, judgments, near, pairs
+from storage.db import Store
+from storage.events import RECENT_SECONDS
+from storage.rows import EventRow, FeedbackType, NewEvent, Tier
+
+DAY = 86_400.0
+# What is said at the same moment of one output: the more telling statement holds, whatever the order.
+_STRENGTH = {"skip": 0, "good": 1, "bad": 2, "reject": 3, "correct": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of one piece of feedback. `score` is 0-100 or None, `quality` 0-1, `reward` −1 to 1 as of now.
+
+    With `duplicate` the output was known already: `event_id` is the stored event, and what was said of it was added
+    there; `changed` tells whether anything was. `near_duplicate` is the older event that it nearly repeats.
+    `correction_score` is the score of the correction; `sanitized` counts what was replaced, by kind.
+    """
+
+    event_id: int
+    score: float | None
+    valid: bool
+    tier: Tier
+    quality: float
+    reward: float
+    feedback_type: FeedbackType
+    duplicate: bool
+    findings: tuple[Finding, ...]
+    sanitized: Mapping[str, int]
+    correction_score: float | None = None
+    changed: bool = True
+    near_duplicate: int | None = None
+
+
+class Keeper:
+    """Stores judged outputs in an open store; call it inside a transaction."""
+
+    def __init__(self, store: Store, config: Config, categories: Mapping[str, Category], judge: Judge) -> None:
+        self._store = store
+        self._select = config.select
+        self._categories = categories
+        self._judge = judge
+
+    def keep(self, batch: Sequence[Judged], now: float, recent: dict[str, int]) -> list[Recorded]:
+        """Stores the outputs in their order. `recent` holds the recent events by category, and is kept up to date."""
+        ids, fresh = self._add_new(batch)
+        repeats = self._near_duplicates([batch[at] for at in fresh], [ids[at] for at in fresh])
+        self._count(batch, fresh, now, recent)
+        results: list[Recorded] = []
+        for at, one in enumerate(batch):
+            if at in fresh:
+                results.append(
+                    self._result(one.event, one, now, recent, event_id=ids[at], near_duplicate=repeats.get(ids[at]))
+                )
+            else:
+                results.append(self._merge(one, ids[at], now, recent))
+        return results
+
+    def _add_new(self, batch: Sequence[Judged]) -> tuple[list[int], dict[int, None]]:
+        """The event of each output, and which of them (by index) are new."""
+        known: dict[tuple[str, str], int] = {}
+        by_category = sorted({(one.event.category, one.event.content_hash) for one in batch})
+        for name, hashes in groupby(by_category, key=lambda each: each[0]):
+            found = events.ids_by_hash(self._store, name, [content for _, content in hashes])
+            known.update(((name, content), event_id) for content, event_id in found.items())
+        fresh: dict[int, None] = {}
+        first: dict[tuple[str, str], int] = {}
+        for at, one in enumerate(batch):
+            content = (one.event.category, one.event.content_hash)
+            if content not in known and content not in first:
+                first[content] = at
+                fresh[at] = None
+        added = events.add_many(self._store, [batch[at].event for at in fresh])
+        for at, event_id in zip(fresh, added, strict=True):
+            known[batch[at].event.category, batch[at].event.content_hash] = event_id
+        ids = [known[one.event.category, one.event.content_hash] for one in batch]
+        self._say_first([(ids[at], batch[at]) for at in fresh])
+        return ids, fresh
+
+    def _say_first(self, new: Sequence[tuple[int, Judged]]) -> None:
+        judgments.add_first(
+            self._store,
+            [
+                (event_id, said.at, said.verdict, said.correction, said.note, said.seconds)
+                for event_id, said in ((event_id, one.said) for event_id, one in new)
+                if said.verdict is not None
+            ],
+        )
+        for event_id, one in new:
+            if one.said.correction is not None and one.said.margin is not None:
+                pairs.add(
+                    self._store,
+                    created_at=one.said.at,
+                    category=one.event.category,
+                    prompt=one.event.prompt,
+                    chosen=one.said.correction,
+                    rejected=one.event.response,
+                    margin=one.said.margin,
+                    source="correction",
+                    rejected_event=event_id,
+                )
+
+    def _near_duplicates(self, new: Sequence[Judged], ids: Sequence[int]) -> dict[int, int]:
+        """For each new event that nearly repeats an older one: that one."""
+        shared = near.sharing(self._store, (key for one in new for key in one.keys))
+        known: dict[int, list[int]] = {key: list(own) for key, own in shared.items()}
+        texts: dict[int, Texts] = {}
+
+        def read(event_id: int) -> Texts:
+            if event_id not in texts:
+                found = events.get_many(self._store, [event_id])
+                texts[event_id] = (found[0].prompt, found[0].response) if found else ("", "")
+            return texts[event_id]
+
+        repeats: dict[int, int] = {}
+        for event_id, one in zip(ids, new, strict=True):
+            own = (one.event.prompt, one.event.response)
+            older = nearest(own, one.keys, known, read, self._select.near_duplicate)
+            if older is not None:
+                repeats[event_id] = older
+            texts[event_id] = own
+            for key in one.keys:
+                if len(known.setdefault(key, [])) < near.PER_KEY:
+                    known[key].append(event_id)
+        near.add(self._store, {event_id: one.keys for event_id, one in zip(ids, new, strict=True)})
+        return repeats
+
+    def _count(self, batch: Sequence[Judged], fresh: Mapping[int, None], now: float, recent: dict[str, int]) -> None:
+        for at in fresh:
+            event = batch[at].event
+            if event.category in recent and event.created_at >= now - RECENT_SECONDS:
+                recent[event.category] += 1
+        for name in {one.event.category for one in batch} - set(recent):
+            recent[name] = events.recent_count(self._store, name, now - RECENT_SECONDS)
+
+    def _merge(self, one: Judged, event_id: int, now: float, recent: Mapping[str, int]) -> Recorded:
+        event = events.get(self._store, event_id)
+        said, validation, changed = one.said, one.said.validation, False
+        if said.verdict is not None and self._is_news(event, said):
+            judgments.judge(
+                self._store,
+                event_id,
+                said.verdict,
+                correction=said.correction,
+                note=said.note,
+                seconds=said.seconds,
+                now=said.at,
+            )
+            validation, changed = self._judge.follow(event_id), True
+            event = events.get(self._store, event_id)
+        return self._result(event, one, now, recent, event_id=event_id, validation=validation, changed=changed)
+
+    def _is_news(self, event: EventRow, said: Said) -> bool:
+        """Whether a statement is to hold from now on: it was never made before, and nothing newer is in force."""
+        assert said.verdict is not None
+        if judgments.was_said(self._store, event.id, said.verdict, said.correction):
+            return False
+        if event.verdict is None or event.judged_at is None:
+            return True
+        new = (said.at, _STRENGTH[said.verdict], said.correction or "")
+        return new > (event.judged_at, _STRENGTH[event.verdict], event.correction or "")
+
+    def _result(
+        self,
+        event: NewEvent | EventRow,
+        one: Judged,
+        now: float,
+        recent: Mapping[str, int],
+        *,
+        event_id: int,
+        near_duplicate: int | None = None,
+        validation: Validation | None = None,
+        changed: bool = True,
+    ) -> Recorded:
+        correction = validation or one.said.validation
+        own = self._categories[event.category]
+        worth = reward(
+            event.score,
+            current_feedback_type(event),
+            age_days=(now - event.created_at) / DAY,
+            difficulty=difficulty(own.complexity, len(event.prompt), len(event.context)),
+            recent=recent[event.category],
+            constants=self._select,
+        )
+        return Recorded(
+            event_id=event_id,
+            score=event.score,
+            valid=event.valid,
+            tier=event.tier,
+            quality=event.quality,
+            reward=worth.value,
+            feedback_type=current_feedback_type(event),
+            duplicate=isinstance(event, EventRow),
+            findings=one.findings,
+            sanitized=one.event.sanitized,
+            correction_score=correction.score if correction else None,
+            changed=changed,
+            near_duplicate=near_duplicate,
+        )
