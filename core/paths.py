@@ -54,8 +54,13 @@ class Home:
         return self.root / "exports"
 
     @property
+    def imports(self) -> Path:
+        """What imports refused, with the reason for each row."""
+        return self.root / "imports"
+
+    @property
     def _folders(self) -> tuple[Path, ...]:
-        return self.models, self.runs, self.logs, self.exports
+        return self.models, self.runs, self.logs, self.exports, self.imports
 
     def ensure(self) -> None:
         """Makes the folders that are missing, the home readable by its owner alone. Raises FinetuneError."""

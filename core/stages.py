@@ -16,7 +16,7 @@ from core.config import Config, load_config
 from core.errors import ConflictError, ProofError
 from core.paths import Home
 from core.prove.ab import run_ab
-from core.prove.evaluate import Examiner, messages_of, prompts_hash, sampling_of, summarise
+from core.prove.evaluate import Examiner, chat, messages_of, prompts_hash, sampling_of, summarise
 from core.release.base_version import base_version
 from core.release.export import Export, check_json, export_and_prove
 from core.release.files import common_kind, gguf_path, version_problem
@@ -186,20 +186,12 @@ class Stages:
         """Held-out prompts, filled up from the training part where the category is small."""
         chosen = [messages_of(event, self.category) for event in self._held_out()[:PROOF_PROMPTS]]
         for item in datasets.items(self.store, self.run.dataset_id, "train")[: PROOF_PROMPTS - len(chosen)]:
-            system = [Message("system", item.system)] if item.system else []
-            chosen.append([*system, Message("user", item.prompt)])
+            chosen.append(chat(item.system, item.history, item.prompt))
         return chosen
 
     def _answered_prompts(self) -> list[list[Message]]:
         items = datasets.items(self.store, self.run.dataset_id, "train")[:PROOF_PROMPTS]
-        return [
-            [
-                *([Message("system", item.system)] if item.system else []),
-                Message("user", item.prompt),
-                Message("assistant", item.target),
-            ]
-            for item in items
-        ]
+        return [[*chat(item.system, item.history, item.prompt), Message("assistant", item.target)] for item in items]
 
     def _held_out(self) -> list[EventRow]:
         return held_out_events(

@@ -15,7 +15,7 @@ from storage.faults import translated
 from storage.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from storage.store import Store, flush
 
-__all__ = ["SCHEMA_VERSION", "Store", "backup", "flush", "integrity_problems", "open_store"]
+__all__ = ["SCHEMA_VERSION", "Store", "backup", "connect_foreign", "flush", "integrity_problems", "open_store"]
 
 SCHEMA_VERSION = len(MIGRATIONS)
 BUSY_SECONDS = 10.0
@@ -59,9 +59,24 @@ def open_store(path: Path, *, create: bool = True) -> Store:
     return Store(path, connection)
 
 
+def connect_foreign(path: Path) -> sqlite3.Connection:
+    """A connection that can only read a database of another program. Raises sqlite3.Error."""
+    path = path.absolute()
+    with path.open("rb") as file:
+        header = file.read(20)
+    # Reading in WAL mode writes beside the file, unless it is declared unchanging; without a log nobody has it open.
+    # Byte 18 is 2 in WAL mode (sqlite.org/fileformat2.html, 1.3).
+    still = header[18:19] == b"\x02" and not path.with_name(path.name + "-wal").exists()
+    return _open(path, "ro&immutable=1" if still else "ro")
+
+
 def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
+    return _open(path, "rwc" if create else "rw")
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.as_uri()}?mode={'rwc' if create else 'rw'}",
+        f"{path.as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,

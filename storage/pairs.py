@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from storage.columns import RowReader, clean, placeholders
 from storage.db import Store
+from storage.errors import NotFoundError
 from storage.rows import PairRow
 
 _read = RowReader(PairRow)
@@ -49,6 +52,25 @@ def between(store: Store, chosen_event: int, rejected_event: int) -> bool:
         "SELECT 1 FROM pairs WHERE chosen_event = ? AND rejected_event = ? LIMIT 1", (chosen_event, rejected_event)
     )
     return found is not None
+
+
+class Compared(NamedTuple):
+    """The texts of two events that answer one prompt, as they are stored."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+def texts(store: Store, chosen_event: int, rejected_event: int) -> Compared:
+    """What a pair between two stored events says. Raises NotFoundError when one of them is gone."""
+    row = store.row(
+        "SELECT c.prompt, c.response, r.response FROM events c, events r WHERE c.id = ? AND r.id = ?",
+        (chosen_event, rejected_event),
+    )
+    if row is None:
+        raise NotFoundError(f"Event {chosen_event} or {rejected_event} is no longer there.")
+    return Compared(*row)
 
 
 def drop_corrections(store: Store, event_id: int) -> None:

@@ -33,8 +33,9 @@ class Recorded:
     """What became of one piece of feedback. `score` is 0-100 or None, `quality` 0-1, `reward` −1 to 1 as of now.
 
     With `duplicate` the output was known already: `event_id` is the stored event, and what was said of it was added
-    there; `changed` tells whether anything was. `near_duplicate` is the older event that it nearly repeats.
-    `correction_score` is the score of the correction; `sanitized` counts what was replaced, by kind.
+    there; `changed` tells whether anything was. `said` tells whether a person judged it, `paired` whether a correction
+    made a preference pair. `near_duplicate` is the older event that it nearly repeats. `correction_score` is the score
+    of the correction; `sanitized` counts what was replaced, by kind.
     """
 
     event_id: int
@@ -49,6 +50,8 @@ class Recorded:
     sanitized: Mapping[str, int]
     correction_score: float | None = None
     changed: bool = True
+    said: bool = False
+    paired: bool = False
     near_duplicate: int | None = None
 
 
@@ -215,5 +218,7 @@ class Keeper:
             sanitized=one.event.sanitized,
             correction_score=correction.score if correction else None,
             changed=changed,
+            said=one.said.verdict is not None,
+            paired=changed and one.said.margin is not None,
             near_duplicate=near_duplicate,
         )

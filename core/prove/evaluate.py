@@ -73,10 +73,16 @@ def sampling_of(publish: Publish) -> Sampling:
 
 
 def messages_of(event: EventRow, category: Category) -> list[Message]:
-    """The chat that a prompt is asked with: the event's own system prompt, else the category's, then the prompt."""
-    system = event.system or category.system_prompt
+    """The chat that a prompt is asked with: the event's own system prompt, else the category's, the turns before it,
+    then the prompt."""
+    return chat(event.system or category.system_prompt, event.history, event.prompt)
+
+
+def chat(system: str, history: Sequence[Mapping[str, Any]], prompt: str) -> list[Message]:
+    """A chat up to the turn that asks; an empty system prompt is not sent."""
     turns = [Message("system", system)] if system else []
-    return [*turns, Message("user", event.prompt)]
+    turns += [Message(turn["role"], turn["content"]) for turn in history]
+    return [*turns, Message("user", prompt)]
 
 
 def prompt_seed(seed: int, prompt: str) -> int:

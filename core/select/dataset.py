@@ -50,6 +50,8 @@ class Selection:
 
 _HELD_WORDS: Mapping[str, str] = {
     "near-duplicate": "as near-duplicates",
+    "near test": "as near-copies of what is kept for testing",
+    "tools": "for using tools",
     "held out": "kept for testing",
     "low score": "for a low score",
     "no score": "for want of a score",
@@ -96,7 +98,7 @@ def select_dataset(
     considered = list(events.iter_events(store, EventFilter(category=category.name)))
     trained = datasets.trained_event_ids(store, category.name)
     test = held_out_from(considered, trained, limit=constants.max_test, percent=constants.held_out_percent)
-    lessons, held = _eligible(considered, trained, category, now, constants)
+    lessons, held = _eligible(considered, trained, test, category, now, constants)
     train, validation = _parts(lessons, constants)
     eligible = len(lessons)
     calibrated = curriculum.calibrate({lesson.event.id: lesson.difficulty for lesson in train})
@@ -139,9 +141,15 @@ def freeze(store: Store, selection: Selection, *, now: float, config: Config) ->
 
 
 def _eligible(
-    considered: Sequence[EventRow], trained: set[int], category: Category, now: float, constants: Select
+    considered: Sequence[EventRow],
+    trained: set[int],
+    test: Sequence[EventRow],
+    category: Category,
+    now: float,
+    constants: Select,
 ) -> tuple[list[Lesson], list[Held]]:
-    """The lessons that pass the gate, best first and none a near-duplicate of a better one; and what was held back."""
+    """The lessons that pass the gate, none a near-duplicate of a better one or of what is kept for testing; and what
+    was held back."""
     held: list[Held] = []
     trainable: list[EventRow] = []
     trained_prompts = {event.prompt_hash for event in considered if event.id in trained}
@@ -160,11 +168,19 @@ def _eligible(
             passed.append(found)
     # A correction before any answer, then the better lesson, then the newer one.
     passed.sort(key=lambda each: (not each.corrected, -each.strength, -each.event.created_at, each.event.id))
-    repeated = near_duplicates(
-        [each.event.prompt for each in passed], [each.target for each in passed], constants.near_duplicate
-    )
-    held.extend(Held("near-duplicate", f"near-copy of event {passed[other].event.id}") for other in repeated.values())
-    kept = [each for index, each in enumerate(passed) if index not in repeated]
+    # What is tested on comes first: a lesson that nearly repeats it would teach the answers of the test.
+    prompts = [event.prompt for event in test] + [each.event.prompt for each in passed]
+    outputs = [event.correction or event.response for event in test] + [each.target for each in passed]
+    kept: list[Lesson] = []
+    repeated = near_duplicates(prompts, outputs, constants.near_duplicate)
+    for index, each in enumerate(passed, len(test)):
+        other = repeated.get(index)
+        if other is None:
+            kept.append(each)
+        elif other < len(test):
+            held.append(Held("near test", f"near-copy of event {test[other].id}, which is kept for testing"))
+        else:
+            held.append(Held("near-duplicate", f"near-copy of event {passed[other - len(test)].event.id}"))
     return sorted(kept, key=lambda each: each.event.id), held
 
 
@@ -244,6 +260,7 @@ def _item(event: EventRow, split: Split, target: str, category: Category) -> Dat
         weight=1.0,
         difficulty=0.0,
         stage="",
+        history=event.history,
     )
 
 
@@ -292,5 +309,8 @@ def _counts(
 def _hash(items: Sequence[DatasetItem]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for item in items:
-        digest.update(json.dumps(asdict(item), sort_keys=True).encode())
+        values = asdict(item)
+        if not item.history:
+            del values["history"]  # the hash of a dataset without chats is that of the first schema
+        digest.update(json.dumps(values, sort_keys=True).encode())
     return SCHEME + digest.hexdigest()

@@ -54,13 +54,13 @@ class Encoder:
         self._control_texts = frozenset(control.values()) | frozenset(tokenizer.all_special_tokens)
 
     def encode_items(self, items: Sequence[DatasetItem]) -> Encoded:
-        """Every item as a conversation of system prompt (where there is one), prompt and target; weights cut to 0-3."""
+        """Every item as a conversation of system prompt and earlier turns (where there are any), prompt and target; weights cut to 0-3."""
         examples: list[Example] = []
         counts: Counter[str] = Counter()
         for item in items:
-            turns = [{"role": "user", "content": item.prompt}, {"role": "assistant", "content": item.target}]
-            if item.system:
-                turns.insert(0, {"role": "system", "content": item.system})
+            turns = [{"role": "system", "content": item.system}] if item.system else []
+            turns += [{"role": turn["role"], "content": turn["content"]} for turn in item.history]
+            turns += [{"role": "user", "content": item.prompt}, {"role": "assistant", "content": item.target}]
             result = self.encode(turns, weight=min(MAX_WEIGHT, max(0.0, item.weight)))
             if isinstance(result, str):
                 counts[result] += 1

@@ -1,0 +1,165 @@
+"""`import`: chats, ratings and datasets of other programs, with an account of every row."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.capture.import_rows import Counts, ImportOptions
+from core.capture.importing import Importer, ImportReport
+from core.capture.preview import Preview, preview
+from core.errors import FinetuneError
+from core.loop import LearningLoop
+from core.paths import Home
+from tui.cli.output import ProgressLine, json_option, print_json, table, with_home
+from tui.text import plain
+
+_SUMMED = ("read", "accepted", "merged", "rejected", "events", "judged", "pairs", "parts", "near_duplicates")
+_CELL = 48
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--category", default="", help="Kind of task of rows that name none, for example erd.")
+@click.option("--model", default="", help="Model of rows that name none.")
+@click.option("--format", "format_name", help="Name of the format; else it is detected. `--formats` lists them.")
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="For a table of your own: which column is the prompt, the response, the score, …",
+)
+@click.option("--dry-run", is_flag=True, help="Show format, mapping and ten samples; store nothing.")
+@click.option("--keep-pii", is_flag=True, help="Store e-mail addresses, keys and the like as they are.")
+@json_option
+@with_home
+def import_files(
+    home: Home,
+    files: Sequence[Path],
+    category: str,
+    model: str,
+    format_name: str | None,
+    mapped: Sequence[str],
+    dry_run: bool,
+    keep_pii: bool,
+    as_json: bool,
+) -> None:
+    """Import FILES: JSON, JSONL, CSV, Parquet, SQLite, gzip, zip, or folders of them.
+
+    The format is detected. Every row is accounted for: read = accepted + merged + rejected; what was refused goes to a
+    file with its line and the reason. Doing it again adds nothing; an import that was broken off goes on where it was.
+    """
+    options = ImportOptions(category, model, format_name, _mapping(mapped), keep_pii)
+    with LearningLoop(home) as loop:
+        if dry_run:
+            looks = [preview(loop.recorder, path, options) for path in files]
+            if as_json:
+                print_json({"files": [look.to_mapping() for look in looks]})
+            else:
+                for look in looks:
+                    _show_preview(look)
+            return
+        reports = [_run(loop, path, options, quiet=as_json) for path in files]
+    if as_json:
+        print_json(_summed(reports))
+        return
+    for report in reports:
+        _show(report)
+
+
+def _mapping(mapped: Sequence[str]) -> dict[str, str] | None:
+    pairs = [each.partition("=") for each in mapped]
+    if wrong := [field for field, sign, column in pairs if not (field and sign and column)]:
+        raise FinetuneError(
+            f"--map {wrong[0]} does not say which column.",
+            title="Wrong usage",
+            hint="Write for example --map prompt=question --map response=answer.",
+        )
+    return {field: column for field, _, column in pairs} or None
+
+
+def _run(loop: LearningLoop, path: Path, options: ImportOptions, *, quiet: bool) -> ImportReport:
+    line = ProgressLine(enabled=not quiet)
+    started = time.monotonic()
+    already: list[int] = []
+
+    def show(counts: Counts, source: str) -> None:
+        if not already:
+            already.append(counts.read)
+        pace = (counts.read - already[0]) / max(0.001, time.monotonic() - started)
+        line.show(f"{source}: {counts.read:,} rows · {counts.rejected:,} rejected · {pace:,.0f}/s")
+
+    try:
+        return Importer(loop.recorder).run(path, options, progress=show)
+    finally:
+        line.clear()
+
+
+def _summed(reports: Sequence[ImportReport]) -> dict[str, Any]:
+    each = [report.to_mapping() for report in reports]
+    replaced: Counter[str] = sum((Counter(one["replaced"]) for one in each), Counter())
+    rejects = [one["rejects_file"] for one in each if one["rejects_file"]]
+    total: dict[str, Any] = {key: sum(one[key] for one in each) for key in _SUMMED}
+    total |= {"replaced": dict(replaced), "rejects_file": rejects[0] if rejects else None}
+    return total | {"files": each}
+
+
+def _show(report: ImportReport) -> None:
+    counts = report.counts
+    read = f"{counts.read:,} rows read"
+    click.echo(f"{plain(str(report.path))}: {read} = {counts.accepted:,} accepted + {counts.merged:,} merged + "
+               f"{counts.rejected:,} rejected")  # fmt: skip
+    if report.resumed:
+        click.echo("  went on where an earlier import was broken off")
+    for name, format_name in report.formats.items():
+        click.echo(f"  {plain(name)}: read as {format_name}")
+    click.echo(
+        f"  {counts.events:,} new outputs ({counts.near_duplicates:,} near-duplicates of others), "
+        f"{counts.judged:,} judgments, {counts.pairs:,} preference pairs"
+    )
+    if counts.replaced:
+        kinds = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in counts.replaced.most_common())
+        click.echo(f"  replaced: {kinds}")
+    if report.rejects_file is not None:
+        parts = f" and {counts.parts:,} parts of other rows" if counts.parts else ""
+        click.echo(f"  {counts.rejected:,} rows{parts} left out, with line and reason: {report.rejects_file}")
+    for name, reason in report.left_out.items():
+        click.echo(f"  not read: {plain(name)}: {plain(reason)}")
+
+
+def _show_preview(look: Preview) -> None:
+    for source in look.sources:
+        click.secho(f"{plain(source.name)}: {source.title} ({source.format})", bold=True)
+        click.echo(table(("its key", "becomes"), source.mapping.items()))
+        click.echo(f"\n{source.rows:,} rows looked at, {source.refused:,} would be rejected")
+        for reason, number in source.reasons.items():
+            click.echo(f"  {number:,} × {plain(reason)}")
+        rows = [
+            (
+                one.line,
+                one.category,
+                _short(one.prompt),
+                _short(one.problem and f"refused: {one.problem}" or one.response),
+                "" if one.score is None else f"{one.score:.0f}",
+                one.tier,
+                one.verdict or "",
+                sum((one.replaced or {}).values()) or "",
+            )
+            for one in source.samples
+        ]
+        click.echo(table(("line", "category", "prompt", "response", "score", "tier", "verdict", "replaced"), rows))
+        click.echo()
+    for name, reason in look.left_out.items():
+        click.echo(f"not read: {plain(name)}: {plain(reason)}")
+    click.echo("Nothing was stored.")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _CELL else line[: _CELL - 1] + "…"
