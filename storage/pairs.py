@@ -90,3 +90,8 @@ def list_pairs(store: Store, category: str) -> list[PairRow]:
 def count(store: Store, category: str) -> int:
     """How many pairs a category has."""
     return int(store.value("SELECT count(*) FROM pairs WHERE category = ?", (category,)))
+
+
+def categories(store: Store) -> tuple[str, ...]:
+    """The categories that have pairs, by name."""
+    return tuple(name for (name,) in store.rows("SELECT DISTINCT category FROM pairs ORDER BY category"))

@@ -115,7 +115,10 @@ class EventSummary:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events: every field that is set must hold. `verdict="pending"` means never judged."""
+    """Which events: every field that is set must hold. `verdict="pending"` means never judged.
+
+    `since` (inclusive) and `until` (exclusive) are seconds since the epoch; `tiers` lists the tiers that pass.
+    """
 
     category: str | None = None
     verdict: Verdict | Literal["pending", "done"] | None = None
@@ -123,6 +126,11 @@ class EventFilter:
     text: str = ""
     max_score: float | None = None
     min_score: float | None = None
+    tiers: tuple[Tier, ...] = ()
+    min_quality: float | None = None
+    model: str | None = None
+    since: float | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

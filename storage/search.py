@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage.columns import clean
+from storage.columns import clean, placeholders
 from storage.rows import EventFilter
 
 MAX_TERMS = 64
@@ -20,8 +20,20 @@ def conditions(chosen: EventFilter) -> tuple[str, list[Any]]:
         parts.append(sql)
         params.extend(values)
 
-    if chosen.category is not None:
-        need("category = ?", chosen.category)
+    for sql, value in (
+        ("category = ?", chosen.category),
+        ("tier = ?", chosen.tier),
+        ("score >= ?", chosen.min_score),
+        ("score <= ?", chosen.max_score),
+        ("quality >= ?", chosen.min_quality),
+        ("model = ?", chosen.model),
+        ("created_at >= ?", chosen.since),
+        ("created_at < ?", chosen.until),
+    ):
+        if value is not None:
+            need(sql, value)
+    if chosen.tiers:
+        need(f"tier IN ({placeholders(len(chosen.tiers))})", *chosen.tiers)
     match chosen.verdict:
         case None:
             pass
@@ -31,12 +43,6 @@ def conditions(chosen: EventFilter) -> tuple[str, list[Any]]:
             need("verdict IS NOT NULL")
         case verdict:
             need("verdict = ?", verdict)
-    if chosen.tier is not None:
-        need("tier = ?", chosen.tier)
-    if chosen.min_score is not None:
-        need("score >= ?", chosen.min_score)
-    if chosen.max_score is not None:
-        need("score <= ?", chosen.max_score)
     words, marks = _terms(chosen.text)
     if words:
         need("id IN (SELECT rowid FROM events_fts WHERE events_fts MATCH ?)", _expression(words))

@@ -18,6 +18,8 @@ from storage.errors import FinetuneError
 COMMANDS = {
     "demo": ("tui.cli.demo", "demo", "Run the whole loop on the shipped model, from feedback to a promoted version."),
     "record": ("tui.cli.data", "record", "Record model outputs with their feedback, from flags or JSON on stdin."),
+    "import": ("tui.cli.imports", "import_files", "Import chats, ratings and datasets of other programs."),
+    "export": ("tui.cli.exports", "export_dataset", "Write a dataset for another tool, or a bundle for another store."),
     "stats": ("tui.cli.data", "stats", "Totals by category, tier and source; runs, versions, win rates."),
     "train": ("tui.cli.runs", "train", "Train a new version of a category from its feedback."),
     "resume": ("tui.cli.runs", "resume", "Go on with a run that was stopped, failed or killed."),

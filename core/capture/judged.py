@@ -18,7 +18,7 @@ from core.select.split import bucket, content_hash, prompt_hash
 from core.validate.feedback import feedback_type_of
 from core.validate.generic import is_generic
 from core.validate.quality import Evidence, assess
-from core.validate.registry import tells_quality, validated
+from core.validate.registry import validated
 from core.validate.validator import Finding, Validation, Validator
 from storage.rows import NewEvent, Verdict
 
@@ -53,7 +53,7 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
     """Judges a clean output at the time `at` (seconds since the epoch). Raises FinetuneError for a contradiction."""
     incoming, texts = cleaned.incoming, cleaned.texts
     validation = validated(validator, texts["response"], texts["prompt"], cleaned.metadata)
-    score = score_of(incoming.score, validation, validator)
+    score = score_of(incoming.score, validation)
     said = _said(cleaned, score, validator, at)
     kind = feedback_type_of(score, said.verdict)
     if said.verdict is None and incoming.feedback_type is not None:
@@ -102,20 +102,18 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
     return Judged(event, validation.findings, said, near_keys(category.name, asked, texts["response"]))
 
 
-def score_of(given: float | None, validation: Validation, validator: Validator) -> float | None:
-    """The score that was given, else the validator's, where it can tell a good answer from a bad one; 0-100."""
+def score_of(given: float | None, validation: Validation) -> float | None:
+    """The score that was given, else the validator's, where it could tell a good answer from a bad one; 0-100."""
     if given is not None:
         return float(given)
-    return validation.score if tells_quality(validator) or not validation.valid else None
+    return validation.score if validation.judged else None
 
 
-def correction_margin(
-    score: float | None, response: str, correction: str, validation: Validation, validator: Validator
-) -> float | None:
+def correction_margin(score: float | None, response: str, correction: str, validation: Validation) -> float | None:
     """How much better a correction is than the original, 0-1: the score difference / 100, or how far the texts differ
     where the score tells nothing. None when only a typo was mended: that is no preference."""
     gain = 0.0
-    if score is not None and tells_quality(validator):
+    if score is not None and validation.judged:
         gain = (validation.score - score) / 100.0
     if gain > 0.0:
         return min(1.0, gain)
@@ -143,7 +141,7 @@ def _said(cleaned: Clean, score: float | None, validator: Validator, at: float) 
         if content_hash("", correction) == content_hash("", texts["response"]):
             return Said("good", None, note, incoming.seconds, at)
         validation = validated(validator, correction, texts["prompt"], cleaned.metadata)
-        margin = correction_margin(score, texts["response"], correction, validation, validator)
+        margin = correction_margin(score, texts["response"], correction, validation)
         return Said("correct", correction, note, incoming.seconds, at, validation, margin)
     if incoming.feedback_type == "user_correction":
         raise FinetuneError(

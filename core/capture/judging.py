@@ -91,12 +91,12 @@ class Judge:
         if event.correction is None:
             return None
         validation = self.validate(event, event.correction)
-        self._add_pair(event, event.correction, validation, self.validator(own))
+        self._add_pair(event, event.correction, validation)
         return validation
 
-    def _add_pair(self, event: EventRow, correction: str, validation: Validation, validator: Validator) -> None:
+    def _add_pair(self, event: EventRow, correction: str, validation: Validation) -> None:
         """Correction ≻ original."""
-        margin = correction_margin(event.score, event.response, correction, validation, validator)
+        margin = correction_margin(event.score, event.response, correction, validation)
         if margin is None:
             return
         pairs.add(

@@ -101,8 +101,9 @@ class Recorder:
             note=note,
         )
         now = time.time()
+        judged = self.preparer.prepare(incoming, now)  # before the store is locked: a validator may take seconds
         with self.store.transaction(durable=True):
-            return self._keeper.keep([self.preparer.prepare(incoming, now)], now, {})[0]
+            return self._keeper.keep([judged], now, {})[0]
 
     def record_many(self, rows: Iterable[Mapping[str, Any]]) -> list[Recorded]:
         """Stores all rows (mappings with the arguments of `record`) in one durable transaction, or none of them.
@@ -110,14 +111,14 @@ class Recorder:
         The outcome is the same as recording them one by one. Raises FinetuneError that names the row (from 1).
         """
         now = time.time()
+        judged: list[Judged] = []
+        for number, row in enumerate(rows, 1):
+            try:
+                judged.append(self.preparer.prepare(incoming_from(row), now))
+            except FinetuneError as error:
+                error.message = f"Row {number}: {error.message}"
+                raise
         with self.store.transaction(durable=True):
-            judged: list[Judged] = []
-            for number, row in enumerate(rows, 1):
-                try:
-                    judged.append(self.preparer.prepare(incoming_from(row), now))
-                except FinetuneError as error:
-                    error.message = f"Row {number}: {error.message}"
-                    raise
             return self._keeper.keep(judged, now, {})
 
     def keep(self, batch: Sequence[Judged], now: float, recent: dict[str, int]) -> list[Recorded]:

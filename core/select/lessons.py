@@ -13,7 +13,7 @@ from core.select.reward import Reward, reward
 from core.validate.feedback import current_feedback_type
 from core.validate.gate import Held, gate
 from core.validate.quality import assess_event
-from core.validate.registry import tells_quality, validated, validator_for
+from core.validate.registry import validated, validator_for
 from core.validate.validator import Validation
 from storage.rows import EventRow, FeedbackType, Tier
 
@@ -58,7 +58,7 @@ def lessons_from(
         kind = current_feedback_type(event)
         if event.correction:
             validation = validated(validator, event.correction, event.prompt, event.metadata)
-            score = validation.score if tells_quality(validator) else None
+            score = validation.score if validation.judged else None
         worth = reward(
             score,
             kind,

@@ -22,12 +22,28 @@ _PLACEHOLDER = re.compile(
     re.I,
 )
 _MARKS: Final = ("todo", "fixme", "tbd", "xxx")
+_NUMBERED: Final = tuple(
+    (noun, re.compile(noun + r"_?[12abxn]\b"))
+    for noun in (
+        "entity", "table", "class", "attribute", "column", "field", "relation", "service", "component", "item",
+    )
+)  # fmt: skip
+_TO_FILL_IN: Final = ("your", "insert", "add", "put", "enter")
+_OPENED = re.compile(rf"[<\[{{](?:{'|'.join(_TO_FILL_IN)})[ _]")
 _BOILERPLATE = re.compile(
     r"\b(?:in conclusion|it is important to note|it['’]s worth noting|feel free to|i hope this helps|"
     r"let me know if you|please note that|in today['’]s (?:fast-paced )?world|as mentioned (?:above|before)|"
     r"here is (?:a|an) (?:example|general|basic)|this is just an example)\b",
     re.I,
 )
+# Looking for a substring is many times faster than trying a pattern at every character, so a pattern runs only where
+# one of these stands in the case-folded text. Each match of the pattern holds one of them.
+_IN_REFUSAL: Final = ("sorry", "able to", "i can", "i won", "as a")
+_IN_PLACEHOLDER: Final = (*_MARKS, "lorem ipsum", "placeholder ")
+_IN_BOILERPLATE: Final = (
+    "in conclusion", "important to note", "worth noting", "feel free", "hope this helps", "let me know",
+    "please note", "in today", "as mentioned", "here is a", "just an example",
+)  # fmt: skip
 _HEAD: Final = 400
 _COMPARED: Final = 4_000
 _ECHO_FROM: Final = 20
@@ -44,19 +60,33 @@ def is_generic(prompt: str, response: str, common: Sequence[str] = ()) -> str | 
     plain = response.strip()
     if not plain:
         return "empty"
-    if _REFUSAL.search(plain[:_HEAD]):
+    folded = plain.casefold()
+    if _holds(plain[:_HEAD].casefold(), _IN_REFUSAL) and _REFUSAL.search(plain[:_HEAD]):
         return "refusal"
-    if placeholder := _placeholder(prompt, plain):
+    if _may_hold_placeholder(folded) and (placeholder := _placeholder(prompt, plain)):
         return f"placeholder “{placeholder}”"
     if _echoes(prompt.strip(), plain):
         return "echo of the prompt"
     if _repeats(plain):
         return "repeats itself"
-    if len(_BOILERPLATE.findall(plain)) * 80 >= max(len(plain), 160):
+    least = max(len(plain), 160)
+    if sum(map(folded.count, _IN_BOILERPLATE)) * 80 >= least and len(_BOILERPLATE.findall(plain)) * 80 >= least:
         return "boilerplate"
     if _is_common(plain, common):
         return "near-copy of a common output"
     return None
+
+
+def _holds(folded: str, parts: Sequence[str]) -> bool:
+    return any(part in folded for part in parts)
+
+
+def _may_hold_placeholder(folded: str) -> bool:
+    if _holds(folded, _IN_PLACEHOLDER):
+        return True
+    if any(noun in folded and pattern.search(folded) for noun, pattern in _NUMBERED):
+        return True
+    return _holds(folded, _TO_FILL_IN) and _OPENED.search(folded) is not None
 
 
 def _placeholder(prompt: str, response: str) -> str:
@@ -74,15 +104,25 @@ def _echoes(prompt: str, response: str) -> bool:
     if len(response) < _ECHO_FROM or len(prompt) < _ECHO_FROM:
         return False
     first, second = prompt[:_COMPARED].casefold(), response[:_COMPARED].casefold()
-    return second in first or fuzz.ratio(first, second, score_cutoff=90.0) > 0.0
+    return second in first or _alike(first, second, 90.0)
+
+
+def _alike(first: str, second: str, least: float) -> bool:
+    """Whether the similarity 200 × matches / (both lengths), in percent, reaches `least`."""
+    if 200.0 * min(len(first), len(second)) < least * (len(first) + len(second)):
+        return False
+    return fuzz.ratio(first, second, score_cutoff=least) > 0.0
 
 
 def _repeats(response: str) -> bool:
-    lines = [line.strip() for line in response.splitlines()]
-    long = [line for line in lines if len(line) >= _LINE_FROM]
-    if len(long) < _REPEATS:
+    lines = response.splitlines()
+    if len(lines) < _REPEATS:
         return False
-    copies = Counter(long).most_common(1)[0][1]
+    long = [line for each in lines if len(line := each.strip()) >= _LINE_FROM]
+    # One line that is more than half of them leaves less than half to differ.
+    if len(long) < _REPEATS or len(set(long)) * 2 > len(long) + 1:
+        return False
+    copies = max(Counter(long).values())
     return copies >= _REPEATS and copies * 2 > len(long)
 
 
@@ -90,6 +130,4 @@ def _is_common(response: str, common: Sequence[str]) -> bool:
     if len(response) < _COMMON_FROM:
         return False
     head = response[:_COMPARED]
-    return any(
-        len(text) >= _COMMON_FROM and fuzz.ratio(head, text[:_COMPARED], score_cutoff=95.0) > 0.0 for text in common
-    )
+    return any(len(text) >= _COMMON_FROM and _alike(head, text[:_COMPARED], 95.0) for text in common)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from core.validate.mermaid_syntax import Attribute, Diagram, Entity, Relation, parse
-from core.validate.validator import Finding, Severity, Validation
+from core.validate.options import number, only
+from core.validate.validator import Finding, Severity, Validation, Validator
 
 INVALID_CAP = 20.0
 _CONNECTED_SHARE = 0.2
@@ -86,6 +88,16 @@ class MermaidErValidator:
                 total += weight
                 earned += weight * share
         return 100.0 * earned / total if total else 100.0
+
+
+def make(options: Mapping[str, Any]) -> Validator:
+    """Options: `weights`, a table of points by part of a diagram (see `Weights`)."""
+    only(options, "weights")
+    weights = options.get("weights", {})
+    if not isinstance(weights, Mapping):
+        raise ValueError("`weights` must be a table of points by part")
+    only(weights, *(part.name for part in fields(Weights)))
+    return MermaidErValidator(weights=Weights(**{part: number(weights, part, 0.0, 0.0, 1000.0) for part in weights}))
 
 
 def snake_case(name: str) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from core.validate.validator import Finding, Validation
+from core.validate.options import number, only
+from core.validate.validator import Finding, Validation, Validator
+
+_LONGEST = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +32,14 @@ class PlainValidator:
             return Validation(0.0, False, (Finding("too_short", f"{length} characters, fewer than {self.min_chars}"),))
         if length > self.max_chars:
             return Validation(0.0, False, (Finding("too_long", f"{length} characters, more than {self.max_chars}"),))
-        return Validation(100.0, True)
+        return Validation(100.0, True, judged=False)
+
+
+def make(options: Mapping[str, Any]) -> Validator:
+    """Options: `min_chars` (1) and `max_chars` (200,000), the limits of the length."""
+    only(options, "min_chars", "max_chars")
+    low = int(number(options, "min_chars", 1, 0, _LONGEST))
+    high = int(number(options, "max_chars", 200_000, 1, _LONGEST))
+    if low > high:
+        raise ValueError(f"`min_chars` ({low}) is more than `max_chars` ({high})")
+    return PlainValidator(low, high)

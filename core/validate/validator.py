@@ -21,11 +21,24 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """A verdict: `score` lies in 0-100, `valid` says whether the response is well-formed at all."""
+    """A verdict: `score` lies in 0-100, `valid` says whether the response is well-formed at all.
+
+    Where nothing can be told of the quality (no right answer is known, the judge did not answer), `judged` is false:
+    `score` is then a stand-in that must not be recorded as what the response is worth.
+    """
 
     score: float
     valid: bool
     findings: tuple[Finding, ...] = ()
+    judged: bool = True
+
+
+def not_judged(kind: str, message: str, *, score: float = 50.0) -> Validation:
+    """What a validator returns that could not do its work: nothing is said against the response.
+
+    50 is the score at which the reward is 0.
+    """
+    return Validation(score, True, (Finding(kind, message, severity="warning"),), judged=False)
 
 
 class Validator(Protocol):

@@ -81,6 +81,90 @@ def test_any_text_is_judged(prompt: str, response: str) -> None:
     assert (why == "empty") == (not response.strip())
 
 
+PHRASES = {
+    "refusal": [
+        "I'm sorry, but that is too much",
+        "i am very sorry but no",
+        "I'm not able to draw it",
+        "I am unable to answer",
+        "I can't help",
+        "I cannot provide that",
+        "I won’t do that",
+        "As an AI, I have no view",
+        "as a large language model",
+    ],
+    "placeholder": [
+        "TODO",
+        "FIXME",
+        "TBD",
+        "XXX",
+        "Lorem Ipsum",
+        "placeholder name",
+        "Entity1",
+        "TABLE_A",
+        "class_x",
+        "attribute2",
+        "Column_n",
+        "fieldB",
+        "relation_1",
+        "Service1",
+        "component_a",
+        "item2",
+        "[Your Company]",
+        "<insert date>",
+        "{add_more here}",
+        "[Put it here]",
+        "<enter name>",
+    ],
+    "boilerplate": [
+        "In conclusion",
+        "it is important to note",
+        "It’s worth noting",
+        "Feel free to",
+        "I hope this helps",
+        "Let me know if you",
+        "please note that",
+        "in today's fast-paced world",
+        "As mentioned above",
+        "here is a basic",
+        "this is just an example",
+    ],
+}
+
+
+@given(
+    case=st.sampled_from([(kind, phrase) for kind, phrases in PHRASES.items() for phrase in phrases]),
+    before=st.text("abc ,.\nßÄ", max_size=60),
+    after=st.text("abc ,.\nßÄ", max_size=60),
+)
+def test_a_phrase_is_found_wherever_it_stands(case: tuple[str, str], before: str, after: str) -> None:
+    kind, phrase = case
+    times = 3 if kind == "boilerplate" else 1
+    text = f"{before} {' '.join([phrase] * times)} {after}"
+    assert kind in str(is_generic("", text))
+
+
+def test_a_refusal_counts_at_the_beginning_only() -> None:
+    filler = "ß words and more words. " * 20
+    assert is_generic("", filler[:390] + "I'm sorry, but no") is None
+    assert is_generic("", filler[:370] + " I'm sorry, but no") == "refusal"
+
+
+@pytest.mark.parametrize("extra", ["", "and more"])
+def test_a_copy_is_told_by_length_and_likeness(extra: str) -> None:
+    longer = DIAGRAM + extra * 40
+    assert (is_generic(DIAGRAM, longer) == "echo of the prompt") == (not extra)
+    assert (is_generic("", longer, [DIAGRAM]) == "near-copy of a common output") == (not extra)
+
+
+def test_one_line_over_and_over_among_others() -> None:
+    same, other = ["the very same line"], [f"another line, number {number}" for number in range(40)]
+    assert is_generic("", "\n".join(same * 5 + other[:4])) == "repeats itself"
+    assert is_generic("", "\n".join(same * 5 + other[:5])) is None
+    assert is_generic("", "\n".join(same * 4)) is None
+    assert is_generic("", "\r".join(same * 5)) == "repeats itself"
+
+
 @pytest.mark.parametrize("piece", ["a", "TODO ", "i am ", "[your ", "entity", "in conclusion ", "\n", "{put "])
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
     started = time.process_time()

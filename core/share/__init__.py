@@ -1,0 +1,1 @@
+"""What leaves the machine, and only when the user asks: datasets for other tools, and bundles for another store."""
