@@ -7,6 +7,7 @@ They come from the TOML files in assets/categories, extended or overridden by `[
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -36,6 +37,18 @@ DEFAULT_WEIGHTS: Final[Mapping[str, float]] = {
     "common_pattern": 0.05,
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_TEXTS = "a list of texts"
+_TEXT = "text in quotes"
+_TABLE = "a table"
+_OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "label": {"labels": _TEXTS, "key": _TEXT, "expected_key": _TEXT},
+    "json_schema": {"schema": _TABLE},
+    "language": {"languages": _TEXTS},
+    "mermaid": {"kinds": _TEXTS},
+    "regex": {"pattern": _TEXT},
+}
+"""What the options of the shipped validators are, so that a slip is named with its file before any validator is
+imported; a validator checks its options in full when it is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,10 @@ class Category:
 
 
 def load_categories(home: Home) -> Mapping[str, Category]:
-    """Every category by name: the shipped ones, then the user's. Raises CategoryError on a wrong definition."""
+    """Every category by name: the shipped ones, then the user's.
+
+    Raises CategoryError on a wrong definition, naming the file and the key.
+    """
     found: dict[str, Category] = {}
     for path in sorted((ASSETS / "categories").glob("*.toml")):
         tables = read_toml(path)
@@ -86,7 +102,9 @@ def _extend(found: dict[str, Category], tables: Any, path: Path, ground: Mapping
     if tables is None:
         return
     if not isinstance(tables, Mapping):
-        raise CategoryError(f"{path}: `categories` must hold sections.", hint="Write [categories.<name>].")
+        raise CategoryError(
+            f"{path}: `categories` must hold sections.", hint=f"Write [categories.<name>]{_single(tables)}."
+        )
     for name, table in tables.items():
         where = f"{path}: categories.{name}"
         if not _NAME.fullmatch(name):
@@ -94,12 +112,22 @@ def _extend(found: dict[str, Category], tables: Any, path: Path, ground: Mapping
                 f"{where} is no name for a category.", hint="Use up to 40 of a-z, 0-9 and _, starting with a letter."
             )
         if not isinstance(table, Mapping):
-            raise CategoryError(f"{where} must be a section.", hint=f"Write [categories.{name}].")
+            raise CategoryError(f"{where} must be a section.", hint=f"Write [categories.{name}]{_single(table)}.")
         values = {**ground, **table}
         start = found.get(name, Category(name=name, title=name.replace("_", " ").capitalize()))
         if "like" in values:
-            start = replace(category(found, str(values.pop("like"))), name=name, title=start.title, preset="own")
+            start = replace(_model(found, values.pop("like"), where), name=name, title=start.title, preset="own")
         found[name] = _built(start, values, where)
+
+
+def _single(value: Any) -> str:
+    return " in single brackets" if isinstance(value, list) else ""
+
+
+def _model(found: Mapping[str, Category], name: Any, where: str) -> Category:
+    if not isinstance(name, str) or name not in found:
+        raise CategoryError(f"{where}.like names no category.", hint=close_names(str(name)[:60], found))
+    return found[name]
 
 
 def _built(start: Category, values: Mapping[str, Any], where: str) -> Category:
@@ -109,7 +137,28 @@ def _built(start: Category, values: Mapping[str, Any], where: str) -> Category:
         if key not in known:
             raise CategoryError(f"{where}.{key} is no setting of a category.", hint=close_names(key, known))
         changed[key] = _checked(key, value, f"{where}.{key}")
-    return replace(start, **changed)
+    if changed.get("validator", start.validator) != start.validator:
+        # The options of one validator mean nothing to another.
+        changed.setdefault("validator_options", {})
+    built = replace(start, **changed)
+    _check_options(built, f"{where}.validator_options")
+    return built
+
+
+def _check_options(built: Category, where: str) -> None:
+    kinds = _OPTIONS.get(built.validator, {})
+    for key, value in built.validator_options.items():
+        kind = kinds.get(key)
+        if kind == _TEXTS and not (
+            isinstance(value, list) and value and all(isinstance(each, str) and each.strip() for each in value)
+        ):
+            raise CategoryError(f"{where}.{key} must be a list of texts.", hint=f'Write {key} = ["…", "…"].')
+        if kind == _TEXTS and (twice := [each for each, count in Counter(value).items() if count > 1]):
+            raise CategoryError(f"{where}.{key} has `{twice[0][:60]}` twice.", hint="Remove one of them.")
+        if kind == _TEXT and not isinstance(value, str):
+            raise CategoryError(f"{where}.{key} must be text in quotes.", hint='Write it as "…".')
+        if kind == _TABLE and not isinstance(value, Mapping):
+            raise CategoryError(f"{where}.{key} must be a table.", hint=f"Write [{where.partition(': ')[2]}.{key}].")
 
 
 def _checked(key: str, value: Any, where: str) -> Any:

@@ -39,10 +39,11 @@ class General:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """`max_chars` is the longest text taken in one field."""
+    """`max_chars` is the longest text taken in one field, `retention` the most events kept in one category."""
 
     sanitize: bool = True
     max_chars: int = _number(1_000_000, 1_000, 100_000_000)
+    retention: int = _number(50_000, 100, 1_000_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ def config_from(tables: Mapping[str, Any], path: Path) -> Config:
         if name not in known:
             raise ConfigError(f"{path}: [{name}] is no section.", hint=close_names(name, {*known, *SECTIONS_ELSEWHERE}))
         if not isinstance(table, Mapping):
-            raise ConfigError(f"{path}: `{name}` must be a section.", hint=f"Write [{name}] above its keys.")
+            brackets = " in single brackets" if isinstance(table, list) else ""
+            raise ConfigError(f"{path}: `{name}` must be a section.", hint=f"Write [{name}]{brackets} above its keys.")
         if name == "train":
             sections[name] = _train_from(table, f"{path}: {name}")
         else:

@@ -98,7 +98,7 @@ def preview(recorder: Recorder, path: Path, options: ImportOptions) -> Preview:
                 rows,
                 refused,
                 dict(reasons.most_common(5)),
-            )  # fmt: skip
+            )
         )
     return Preview(path, tuple(found), plan.left_out)
 

@@ -98,7 +98,7 @@ def select_dataset(
     considered = list(events.iter_events(store, EventFilter(category=category.name)))
     trained = datasets.trained_event_ids(store, category.name)
     test = held_out_from(considered, trained, limit=constants.max_test, percent=constants.held_out_percent)
-    lessons, held = _eligible(considered, trained, test, category, now, constants)
+    lessons, held = _eligible(considered, trained, test, category, now=now, constants=constants)
     train, validation = _parts(lessons, constants)
     eligible = len(lessons)
     calibrated = curriculum.calibrate({lesson.event.id: lesson.difficulty for lesson in train})
@@ -145,6 +145,7 @@ def _eligible(
     trained: set[int],
     test: Sequence[EventRow],
     category: Category,
+    *,
     now: float,
     constants: Select,
 ) -> tuple[list[Lesson], list[Held]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from core.validate.mermaid_syntax import Attribute, Diagram, Entity, Relation, parse
@@ -21,6 +22,7 @@ _PARTIAL = 0.5
 _POOR = 0.25
 
 _SNAKE = re.compile(r"\*?[a-z][a-z0-9]*(?:_[a-z0-9]+)*\Z")
+_NO_WORD = re.compile(r"[\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LABEL_WORD = re.compile(r"[^\W\d_]{2,}")
 _INTEGERS = frozenset({"int", "integer", "bigint", "serial", "bigserial"})
@@ -100,9 +102,10 @@ def make(options: Mapping[str, Any]) -> Validator:
     return MermaidErValidator(weights=Weights(**{part: number(weights, part, 0.0, 0.0, 1000.0) for part in weights}))
 
 
+@lru_cache(maxsize=8_192)
 def snake_case(name: str) -> str:
     """`OrderLine`, `order-line` and `order line` all become `order_line`."""
-    return re.sub(r"[\W_]+", "_", _HUMP.sub("_", name.strip().strip("*"))).strip("_").lower()
+    return _NO_WORD.sub("_", _HUMP.sub("_", name.strip().strip("*"))).strip("_").lower()
 
 
 def is_snake_case(name: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -16,6 +18,7 @@ from tui.text import plain
 
 _WIDTH = 100
 _SHOWN_OPTION = 200
+_PART = 27
 
 
 @click.group(invoke_without_command=True)
@@ -109,11 +112,12 @@ def events(name: str | None, as_json: bool) -> None:
         else:
             rows = list(one.mapping.items())
         for part, found in rows:
-            click.echo(f"  {part:<22}{' · '.join(found)}".replace("\n", "⏎"))
+            click.echo(f"  {part:<{_PART}}{' · '.join(found)}".replace("\n", "⏎"))
     if name is None:
         click.echo("\n`finetune-tui categories events NAME` shows all that is read of one.")
 
 
-def _cut(value: object) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _cut(value: Any) -> str:
+    texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    text = ", ".join(value) if texts else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN_OPTION else f"{text[:_SHOWN_OPTION]}…"

@@ -31,6 +31,7 @@ _SEVERITY = {"error": ("✗", "$text-error"), "warning": ("!", "$text-warning"),
 _FINDINGS_SHOWN = 40
 _INVALID = Content.styled("✗ not valid", "$text-error")
 _WORD_WIDTH = 9
+_TURN_CHARS = 2_000
 
 
 def queue_line(row: EventSummary, width: int) -> Content:
@@ -64,6 +65,8 @@ def event_content(item: ReviewItem, *, now: float, has_draft: bool) -> Content:
     """Everything about an event, top to bottom in the order in which it is needed to judge it."""
     event = item.event
     blocks = [_facts(item, now), _block("Prompt", safe(event.prompt)), _block("Response", safe(event.response))]
+    if event.history:
+        blocks.insert(1, _block(f"Earlier in this chat ({counted(len(event.history), 'turn')})", _turns(event.history)))
     if has_draft:
         blocks.insert(1, Content.styled("✎ a correction was begun; c goes on with it", "$text-warning"))
     if event.correction is not None:
@@ -79,6 +82,17 @@ def event_content(item: ReviewItem, *, now: float, has_draft: bool) -> Content:
         if text:
             blocks.append(_block(title, safe(text)))
     return Content("\n\n").join(blocks)
+
+
+def _turns(history: Sequence[Mapping[str, Any]]) -> Content:
+    lines = [
+        Content.assemble(
+            safe(f"{turn.get('role', '')}: ", "$text-muted", one_line=True, limit=20),
+            safe(str(turn.get("content", "")), limit=_TURN_CHARS),
+        )
+        for turn in history
+    ]
+    return Content("\n").join(lines)
 
 
 def _facts(item: ReviewItem, now: float) -> Content:

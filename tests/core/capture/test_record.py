@@ -263,8 +263,13 @@ def test_a_judgment_from_the_review_goes_the_same_way(recorder: Recorder, store:
     assert pairs.count(store, "erd") == 1
 
 
-def test_without_a_judge_of_quality_the_score_is_unknown(recorder: Recorder) -> None:
-    row = ROW | {"category": "api_docs", "response": "GET /shops lists the shops, page by page, newest first."}
+def test_without_a_judge_of_quality_the_score_is_unknown(store: Store, home: Home) -> None:
+    home.root.mkdir(parents=True, exist_ok=True)
+    home.config.write_text(
+        '[categories.notes]\nlike = "erd"\nvalidator = "none"\nvalidator_options = { min_chars = 40 }\n'
+    )
+    recorder = Recorder(store, home, Config(), load_categories(home))
+    row = ROW | {"category": "notes", "response": "GET /shops lists the shops, page by page, newest first."}
     done = recorder.record(**row)
     assert (done.score, done.valid, done.feedback_type, done.tier) == (None, True, "neutral", "rejected")
     confirmed = recorder.record(**row, verdict="good")
