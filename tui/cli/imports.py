@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
+from core.capture.formats.detect import FORMATS
 from core.capture.import_rows import Counts, ImportOptions
 from core.capture.importing import Importer, ImportReport
 from core.capture.preview import Preview, preview
+from core.capture.retention import clean_up
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home
@@ -24,7 +26,7 @@ _CELL = 48
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--category", default="", help="Kind of task of rows that name none, for example erd.")
 @click.option("--model", default="", help="Model of rows that name none.")
 @click.option("--format", "format_name", help="Name of the format; else it is detected. `--formats` lists them.")
@@ -35,6 +37,7 @@ _CELL = 48
     metavar="FIELD=COLUMN",
     help="For a table of your own: which column is the prompt, the response, the score, …",
 )
+@click.option("--formats", "list_formats", is_flag=True, help="List the formats that are read and end.")
 @click.option("--dry-run", is_flag=True, help="Show format, mapping and ten samples; store nothing.")
 @click.option("--keep-pii", is_flag=True, help="Store e-mail addresses, keys and the like as they are.")
 @json_option
@@ -46,6 +49,7 @@ def import_files(
     model: str,
     format_name: str | None,
     mapped: Sequence[str],
+    list_formats: bool,
     dry_run: bool,
     keep_pii: bool,
     as_json: bool,
@@ -55,6 +59,11 @@ def import_files(
     The format is detected. Every row is accounted for: read = accepted + merged + rejected; what was refused goes to a
     file with its line and the reason. Doing it again adds nothing; an import that was broken off goes on where it was.
     """
+    if list_formats:
+        _show_formats(as_json=as_json)
+        return
+    if not files:
+        raise FinetuneError("No file was named.", title="Wrong usage", hint="Try: finetune-tui import FILE --dry-run")
     options = ImportOptions(category, model, format_name, _mapping(mapped), keep_pii)
     with LearningLoop(home) as loop:
         if dry_run:
@@ -66,11 +75,25 @@ def import_files(
                     _show_preview(look)
             return
         reports = [_run(loop, path, options, quiet=as_json) for path in files]
+        retired = clean_up(loop.store, loop.config, now=time.time())
     if as_json:
         print_json(_summed(reports))
         return
     for report in reports:
         _show(report)
+    for one in retired:
+        if gone := one.before - one.remaining:
+            click.echo(
+                f"  {one.category}: {gone:,} old events of low tier removed, {one.limit:,} are kept (capture.retention)"
+            )
+
+
+def _show_formats(*, as_json: bool) -> None:
+    rows = [(one.name, one.title) for one in sorted(FORMATS, key=lambda each: each.name)]
+    if as_json:
+        print_json([{"name": name, "title": title} for name, title in rows])
+    else:
+        click.echo(table(("format", ""), rows))
 
 
 def _mapping(mapped: Sequence[str]) -> dict[str, str] | None:
@@ -145,7 +168,7 @@ def _show_preview(look: Preview) -> None:
                 one.line,
                 one.category,
                 _short(one.prompt),
-                _short(one.problem and f"refused: {one.problem}" or one.response),
+                _short((one.problem and f"refused: {one.problem}") or one.response),
                 "" if one.score is None else f"{one.score:.0f}",
                 one.tier,
                 one.verdict or "",

@@ -248,3 +248,35 @@ def test_review_asks_for_what_teaches_most_first(store: Store, add: Add) -> None
     assert list(found) == [unsure, other, copy, sure]
     assert list(review_order(store, EventFilter(verdict="pending"), limit=2)) == [unsure, other]
     assert list(review_order(store, EventFilter(category="none"))) == []
+
+
+def test_nothing_near_the_test_is_trained_on(store: Store, home: Home, erd: Category, add: Add) -> None:
+    (held,) = prompts(1, held_out=True)
+    near = next(text for text in (f"{held}{mark}" for mark in "abcdefghijklmnop") if not on_the_test_side(text))
+    answer = "the same long answer to both of them, word for word, with nothing changed in it"
+    add(held, answer)
+    copy = add(near, answer)
+    kept = [add(text) for text in prompts(6)]
+    selection = chosen(store, home, erd)
+    trained = {item.event_id for item in selection.items if item.split == "train"}
+    assert trained == set(kept) and copy not in trained
+    assert selection.counts["held_back"] == {"held out": 1, "near test": 1}
+    assert "kept for testing" in str(selection.counts["reasons"]) and "near-copies of what is kept" in selection.summary
+
+
+def on_the_test_side(text: str) -> bool:
+    return is_held_out(bucket(prompt_hash(text)))
+
+
+def test_a_chat_carries_its_earlier_turns_into_the_dataset(store: Store, home: Home, erd: Category, add: Add) -> None:
+    turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]
+    first, second, third = prompts(3)
+    chat = add(first, history=turns)
+    tools = add(second, history=[*turns, {"role": "tool", "content": "42"}])
+    add(third)
+    selection = chosen(store, home, erd)
+    by_event = {item.event_id: item for item in selection.items}
+    assert by_event[chat].history == turns
+    assert tools not in by_event and selection.counts["held_back"] == {"tools": 1}
+    dataset = freeze(store, selection, now=NOW, config=Config())
+    assert [item.history for item in datasets.items(store, dataset) if item.event_id == chat] == [turns]
