@@ -23,7 +23,21 @@ _TEXTS: Final = ("prompt", "response", "correction", "context", "system", "note"
 _LABELS: Final = ("category", "model", "source", "group_key")
 _LABEL_CHARS: Final = 500
 _USER_KEYS: Final = frozenset(
-    ("user_id", "user", "author", "author_id", "username", "userId", "user_name", "completed_by", "annotator")
+    (
+        "user_id",
+        "user",
+        "author",
+        "author_id",
+        "username",
+        "userId",
+        "user_name",
+        "completed_by",
+        "annotator",
+        "sender",
+        "member_id",
+        "handle",
+        "login",
+    )
 )
 
 
@@ -114,8 +128,8 @@ def clean_correction(text: str, event: EventRow, *, max_chars: int, sanitised: b
     if not sanitised:
         return plain
     seen: Seen = {}
-    reserve(event.prompt, seen)
-    reserve(event.response, seen)
+    for kept in (event.prompt, event.response, event.context, event.system):
+        reserve(kept, seen)
     return sanitize(plain, seen=seen)[0]
 
 

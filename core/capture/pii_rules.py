@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from core.capture.found import Found, joined_after, word_before
-from core.capture.mention_rules import mentions as mentions
 from core.capture.top_domains import is_top_domain
 
 _AT_DOMAIN: Final = re.compile(
     r"@((?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:[Xx][Nn]--[A-Za-z0-9-]{2,50}|[A-Za-z]{2,24}|[^\W\dA-Za-z_]{2,24})"
     r"(?![A-Za-z0-9_]|-[A-Za-z0-9]))"
 )
+_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzó"
 _LATIN: Final = "".join(chr(code) for code in range(0xC0, 0x180) if chr(code).isalpha())
 _LOCAL: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+'&-" + _LATIN
 _LOCAL_OTHER: Final = re.compile(r"[\u0370-\u052f0-9._-]{1,64}\Z")
@@ -23,11 +23,12 @@ _SERVICES: Final = frozenset({"git", "hg", "svn"})
 _RESOLUTION: Final = re.compile(r"[1-9](?:\.5)?x\.")
 _IMAGE: Final = frozenset({"png", "jpg", "gif", "svg", "webp", "css", "js"})
 
+_DOT: Final = r"[ ]?[\[({][ ]?(?:dot|DOT|punkt|punto|point)[ ]?[\])}][ ]?"
+_SPELT_DOT: Final = re.compile(_DOT)
 _SPELT: Final = re.compile(
     r"[ ]?[\[({][ ]?(?:at|AT|ät)[ ]?[\])}][ ]?"
-    r"(?P<domain>[A-Za-z0-9-]{1,63}(?:(?:\.|[ ]?[\[({][ ]?(?:dot|DOT|punkt|punto|point)[ ]?[\])}][ ]?)[A-Za-z0-9-]{1,63}){1,4})"
+    rf"(?P<domain>[A-Za-z0-9-]{{1,63}}(?:(?:\.|{_DOT})[A-Za-z0-9-]{{1,63}}){{1,4}})"
 )
-_SPELT_DOT: Final = re.compile(r"[ ]?[\[({][ ]?(?:dot|DOT|punkt|punto|point)[ ]?[\])}][ ]?")
 
 _IPV4: Final = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}")
 _IPV6: Final = re.compile(
@@ -35,11 +36,12 @@ _IPV6: Final = re.compile(
 )
 _NEAR: Final = 40
 _RESOLVERS: Final = frozenset({"1.1.1.1", "1.0.0.1", "8.8.8.8", "8.8.4.4", "9.9.9.9"})
-_VERSION_SAID: Final = re.compile(
-    r"(?:\b(?:version|versión|versione|ver|v|release|build|firmware|driver|rev|revision|section|sec|chapter|kapitel|"
-    r"abschnitt|oid|figure|table|clause|patch|update|upgrade|kernel|sdk)|version)s?\W{0,4}$|§\s?$|[=~^<>]=?\s?$|#\s?$",
-    re.I,
+_VERSION_NAMES: Final = (
+    "version versión versione versions ver v release releases build builds firmware driver rev revision section sec "
+    "chapter kapitel abschnitt chapitre oid figure table clause patch update upgrade kernel sdk"
 )
+_VERSION_WORDS: Final = frozenset(_VERSION_NAMES.split())
+_COMPARED: Final = re.compile(r"(?:§\s?|[=~^<>]=\s?|[~^<>]|\n##?#? |\A##?#? )\Z")
 _ADDRESS_SAID: Final = re.compile(
     r"\bip|_ip|addr|host|server|ping|dns|ssh|://|@|inet|client|gateway|node|subnet|peer|remote|listen|from\W{0,3}$",
     re.I,
@@ -85,13 +87,12 @@ def _no_address(local: str, domain: str, text: str, at: int) -> bool:
 def spelt_emails(text: str) -> Iterator[Found]:
     """`jane [at] acme [dot] io`."""
     for match in _SPELT.finditer(text):
-        domain = _real_domain(_SPELT_DOT.sub(".", match["domain"]))
+        whole = _SPELT_DOT.sub(".", match["domain"])
         chunk = text[max(0, match.start() - _LOCAL_CHARS) : match.start()]
         local = chunk[len(chunk.rstrip(_LOCAL)) :].lstrip("'&.%+-")
-        if domain and local and not word_before(text, match.start() - len(local)):
-            end = match.end() if domain.count(".") == _SPELT_DOT.sub(".", match["domain"]).count(".") else 0
-            if end:
-                yield Found(match.start() - len(local), end, "EMAIL", f"{local}@{domain}".casefold())
+        start = match.start() - len(local)
+        if local and _real_domain(whole) == whole and not word_before(text, start):
+            yield Found(start, match.end(), "EMAIL", f"{local}@{whole}".casefold())
 
 
 def ipv6(text: str) -> Iterator[Found]:
@@ -120,7 +121,7 @@ def ipv4(text: str) -> Iterator[Found]:
         if address is None or word_before(text, start, ".") or joined_after(text, end, "."):
             continue
         before = text[max(0, start - _NEAR) : start]
-        if _in_a_name(text, start, end) or _VERSION_SAID.search(before) or _small(address, before):
+        if _in_a_name(text, start, end) or _versioned(before) or _small(address, before):
             continue
         yield Found(start, end, "IP", address)
 
@@ -144,6 +145,15 @@ def _in_a_name(text: str, start: int, end: int) -> bool:
     if before and before in "/-" and further.isalpha():
         return True
     return text[end : end + 1] in ("-", "+") and text[end + 1 : end + 2].isalpha()
+
+
+def _versioned(before: str) -> bool:
+    """`version 1.2.3.4`, `AssemblyVersion("1.2.3.4")`, `acme>=1.2.3.4`."""
+    said = before.rstrip(" .:=\"'(#\t")
+    word = said[len(said.rstrip(_LETTERS)) :].lower()
+    if len(before) - len(said) <= 4 and (word in _VERSION_WORDS or word.endswith("version")):
+        return True
+    return _COMPARED.search(before[-5:]) is not None
 
 
 def _small(address: str, before: str) -> bool:

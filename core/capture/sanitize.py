@@ -1,11 +1,12 @@
 """Takes personal data and secrets out of a text and leaves typed placeholders: `[EMAIL_1]`, `[API_KEY_1]`, …
 
-What is looked for stands in `pii_rules` (addresses, mentions), `number_rules` (phones, cards, IBANs), `secret_rules`
-(keys, tokens, passwords) and `wallets`. A rule runs only when a cheap test of the whole text lets it: most texts hold
-none of the characters that it needs. Every rule takes time linear in the text.
+What is looked for stands in `pii_rules` (e-mail and IP addresses), `mention_rules`, `phone_rules`, `number_rules`
+(cards, IBANs), `secret_rules` (keys, tokens, passwords) and `wallets`. A rule runs only when a cheap test of the
+whole text lets it: most texts hold none of the characters that it needs. Every rule takes time linear in the text.
 
 Decided, because the text alone cannot tell: addresses at example.com and private IP addresses are replaced like any
-other; `git@host:path` names a service and stays, as do loopback addresses, `@everyone`, `@here` and names in back-ticks.
+other; `git@host:path` names a service and stays, as do loopback addresses, `@everyone`, `@here` and names in
+back-ticks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from core.capture import number_rules, pii_rules, secret_rules, wallets
+from core.capture import mention_rules, number_rules, phone_rules, pii_rules, secret_rules, wallets
 from core.capture.found import Found
 
 Seen = dict[tuple[str, str], str]
@@ -76,7 +77,7 @@ def _rules(text: str) -> Iterator[Rule]:
         yield wallets.addresses
     if "@" in text:
         yield pii_rules.emails
-        yield pii_rules.mentions
+        yield mention_rules.mentions
     if "at]" in lower or "at)" in lower:
         yield pii_rules.spelt_emails
     if _GROUPS.search(text):
@@ -85,7 +86,7 @@ def _rules(text: str) -> Iterator[Rule]:
         yield number_rules.ibans
         yield pii_rules.ipv4
         yield number_rules.cards
-        yield number_rules.phones
+        yield phone_rules.phones
 
 
 def _replaced(text: str, found: Iterable[Found], known: Seen, counts: Counter[str]) -> str:

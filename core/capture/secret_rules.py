@@ -109,32 +109,35 @@ def by_name(text: str) -> Iterator[Found]:
     for stem in _STEMS:
         at = lower.find(stem)
         while at >= 0:
-            one = _named(text, at, stem)
+            one, end = _named(text, at, stem)
             if one is not None:
                 found.append(one)
-            at = lower.find(stem, at + len(stem))
+            at = lower.find(stem, end)
     return iter(sorted(found))
 
 
-def _named(text: str, at: int, stem: str) -> Found | None:
-    """The secret whose name has `stem` at `at`, if there is one."""
+def _named(text: str, at: int, stem: str) -> tuple[Found | None, int]:
+    """The secret whose name has `stem` at `at`, if there is one, and where to go on looking."""
     end, password = at + len(stem), None
     if stem in ("bearer ", "authorization"):
         header = _HEADER.match(text, at)
-        return _key(header.start(1), header.group(1)) if header and _mixed(header.group(1)) else None
+        if header is None:
+            return None, end
+        return (_key(header.start(1), header.group(1)) if _mixed(header.group(1)) else None), header.end()
     if stem == "key":
         if not _WHOSE_KEY.search(text[max(0, at - 12) : at]):
-            return None
+            return None, end
     elif stem not in ("token", "secret"):
         password = _PASSWORD.match(text, at)
         if password is None:
-            return None
+            return None, end
         end = password.end()
     match = _VALUE.match(text, end)
     if match is None:
-        return None
+        return None, end
     value = _trimmed(match["value"], quoted=bool(match["quote"]), prose=match["prose"] is not None)
-    return _key(match.start("value"), value) if _secret(value, match, password) else None
+    start = match.start("value")
+    return (_key(start, value) if _secret(value, match, password) else None), start + len(value)
 
 
 def in_urls(text: str) -> Iterator[Found]:

@@ -103,7 +103,10 @@ def _ethereum(text: str, checked: dict[str, bool]) -> bool:
 
 def _eip55(digits: str) -> bool:
     nibbles = _keccak_256(digits.lower().encode("ascii")).hex()
-    return all(not char.isalpha() or char.isupper() == (nibble >= "8") for char, nibble in zip(digits, nibbles))
+    return all(
+        not char.isalpha() or char.isupper() == (nibble >= "8")
+        for char, nibble in zip(digits, nibbles[:40], strict=True)
+    )
 
 
 _MASK: Final = (1 << 64) - 1
