@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from core import compare, statistics
 from core import next_step as advice
+from core.capture.import_rows import Counts, ImportOptions
 from core.capture.record import Recorded, Recorder
 from core.categories import category, load_categories
 from core.config import load_config
@@ -27,6 +28,10 @@ from core.train.presets import resolve_base
 from storage import aliases, events, metrics, runs, versions
 from storage.db import open_store
 from storage.rows import AliasChange, AliasRow, CategoryCounts, RunRow, VersionRow
+
+if TYPE_CHECKING:
+    from core.capture.importing import ImportReport
+    from core.share.export import ExportReport
 
 # Homes whose aliases and files this process has brought to one truth; once is enough, since only a kill breaks it.
 _RECONCILED: set[Path] = set()
@@ -76,6 +81,27 @@ class LearningLoop:
     def record_many(self, rows: Iterable[Mapping[str, Any]]) -> list[Recorded]:
         """Stores many, all or none."""
         return self.recorder.record_many(rows)
+
+    def import_file(
+        self, path: Path, *, progress: Callable[[Counts, str], None] | None = None, **options: Any
+    ) -> ImportReport:
+        """Imports a file or folder of feedback; `options` are those of `core.capture.import_rows.ImportOptions`.
+
+        A row that cannot be taken never stops it: the report counts every row. Raises FinetuneError when nothing at
+        `path` can be read.
+        """
+        from core.capture.importing import Importer
+
+        return Importer(self.recorder).run(Path(path), ImportOptions(**options), progress=progress)
+
+    def export_dataset(self, target: Path, format_name: str = "trl-sft", **choice: Any) -> ExportReport:
+        """Writes a dataset for another tool; `choice` holds the filters of `core.share.choose.Choice`."""
+        from core.share.choose import Choice
+        from core.share.export import export
+
+        return export(
+            self.store, self.config, self.categories, Path(target), format_name=format_name, choice=Choice(**choice)
+        )
 
     # -- runs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_PLAIN_CONTROLS: Final = frozenset("\t\n\r\f\v\x1b\x08")
+# Controls that no text has, apart from tabs, ends of lines and pages, and the escapes of a terminal.
+_CONTROLS: Final = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f]")
 _CONTROL_SHARE: Final = 0.005
 _ZERO_SHARE: Final = 0.3
 
@@ -51,6 +53,10 @@ class Skipped:
 
     name: str
     reason: str
+
+
+class LeftOutError(Exception):
+    """A file is no text that could be read; the message says why, in a few words."""
 
 
 def files_of(folder: Path) -> Iterator[Candidate | Skipped]:
@@ -72,30 +78,36 @@ def files_of(folder: Path) -> Iterator[Candidate | Skipped]:
         raise FinetuneError(
             f"{folder} cannot be listed: {why}.", title=_TITLE, hint="Check the path and its permissions."
         ) from error
-    yield from _below(root, "", [])
+    yield from _below(root)
 
 
-def _below(folder: Path, base: str, above: Sequence[Rule]) -> Iterator[Candidate | Skipped]:
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        yield Skipped(f"{base}/", f"cannot be read ({error.strerror})")
-        return
-    rules = [*above, *_own_rules(folder, base)]
-    for entry in entries:
-        name = f"{base}/{entry.name}" if base else entry.name
-        if entry.is_symlink():
-            yield Skipped(name, "a link")
-        elif entry.is_dir(follow_symlinks=False):
-            if why := _folder_left_out(Path(entry.path), name, rules):
-                yield Skipped(f"{name}/", why)
+def _below(root: Path) -> Iterator[Candidate | Skipped]:
+    """The files of a folder before those of its folders. A list of what is still to do has no limit in its depth."""
+    waiting: list[tuple[Path, str, Sequence[Rule]]] = [(root, "", ())]
+    while waiting:
+        folder, base, above = waiting.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Skipped(f"{base}/", f"cannot be read ({error.strerror})")
+            continue
+        rules = [*above, *_own_rules(folder, base)]
+        inside: list[tuple[Path, str, Sequence[Rule]]] = []
+        for entry in entries:
+            name = f"{base}/{entry.name}" if base else entry.name
+            if entry.is_symlink():
+                yield Skipped(name, "a link")
+            elif entry.is_dir(follow_symlinks=False):
+                if why := _folder_left_out(Path(entry.path), name, rules):
+                    yield Skipped(f"{name}/", why)
+                else:
+                    inside.append((Path(entry.path), name, rules))
+            elif why := _file_left_out(entry, name, rules):
+                yield Skipped(name, why)
             else:
-                yield from _below(Path(entry.path), name, rules)
-        elif why := _file_left_out(entry, name, rules):
-            yield Skipped(name, why)
-        else:
-            yield Candidate(name, Path(entry.path))
+                yield Candidate(name, Path(entry.path))
+        waiting += reversed(inside)
 
 
 def _own_rules(folder: Path, base: str) -> list[Rule]:
@@ -126,30 +138,29 @@ def _file_left_out(entry: os.DirEntry[str], name: str, rules: Sequence[Rule]) ->
     return None if entry.is_file(follow_symlinks=False) else "no plain file"
 
 
-def read_text(path: Path) -> str | Skipped:
-    """The text of a file with `\\n` as the end of each line, or why it is left out: it is UTF-8, or UTF-16 or UTF-32
-    told by its mark, UTF-16 also by the zeros that ASCII leaves in it."""
+def read_text(path: Path) -> str:
+    """The text of a file with `\\n` as the end of each line. It is UTF-8, or UTF-16 or UTF-32 told by its mark; UTF-16
+    also by the zeros that ASCII leaves in it. Raises LeftOutError with the reason for anything else."""
     try:
         # Without waiting: a file may have become a pipe that nobody writes to.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return Skipped(path.name, "no plain file")
+                raise LeftOutError("no plain file")
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        return Skipped(path.name, f"cannot be read ({error.strerror})")
+        raise LeftOutError(f"cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
-        return Skipped(path.name, f"larger than {MAX_BYTES // 1_000_000} MB")
+        raise LeftOutError(f"larger than {MAX_BYTES // 1_000_000} MB")
     if not data.strip():
-        return Skipped(path.name, "empty")
+        raise LeftOutError("empty")
     encoding, skip = _encoding(data)
     try:
         text = data[skip:].decode(encoding)
-    except UnicodeDecodeError:
-        return Skipped(path.name, "not text")
-    controls = sum(character < " " and character not in _PLAIN_CONTROLS for character in set(text))
-    if controls and sum(c < " " and c not in _PLAIN_CONTROLS for c in text) > _CONTROL_SHARE * len(text):
-        return Skipped(path.name, "not text")
+    except UnicodeDecodeError as error:
+        raise LeftOutError("not text") from error
+    if len(_CONTROLS.findall(text)) > _CONTROL_SHARE * len(text):
+        raise LeftOutError("not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

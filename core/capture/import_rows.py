@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from core.capture.formats.parts import Answer, Lessons, Row, RowError
+from core.capture.formats.parts import Answer, Lessons, Row, RowError, Turn
 from core.capture.incoming import Incoming
 from core.capture.keep import Recorded
 from storage import pairs
@@ -15,6 +15,7 @@ from storage.db import Store
 
 UNKNOWN_MODEL: Final = "unknown"
 _UNSCORED_MARGIN: Final = 0.5
+_TURNS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,16 @@ def _incoming(answer: Answer, format_name: str, options: ImportOptions) -> Incom
         metadata=answer.metadata,
         created_at=answer.created_at,
         sanitize=not options.keep_pii,
-        history=answer.history,
+        history=_recent(answer.history),
         note=answer.note,
     )
+
+
+def _recent(history: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The last 50 turns at most, from a question on: in a chat of thousands each answer would carry all before it."""
+    kept = history[-_TURNS:]
+    first = next((at for at, turn in enumerate(kept) if turn.get("role") == "user"), len(kept))
+    return kept if len(kept) == len(history) else kept[first:]
 
 
 def add_preferences(

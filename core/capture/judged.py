@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from core.capture.incoming import Clean
 from core.categories import Category
@@ -21,6 +21,8 @@ from core.validate.quality import Evidence, assess
 from core.validate.registry import validated
 from core.validate.validator import Finding, Validation, Validator
 from storage.rows import NewEvent, Verdict
+
+_FINDING: Final = tuple(each.name for each in fields(Finding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         source=incoming.source,
         group_key=incoming.group_key,
         latency_ms=incoming.latency_ms,
-        findings=[{each.name: getattr(found, each.name) for each in fields(Finding)} for found in validation.findings],
+        findings=[{name: getattr(found, name) for name in _FINDING} for found in validation.findings],
         quality_parts=dict(assessment.parts),
         sanitized=dict(cleaned.counts),
         metadata=cleaned.metadata,

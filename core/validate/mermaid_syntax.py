@@ -45,9 +45,25 @@ _ONE = r"one or zero\b|zero or one\b|only one\b|one\b|1(?!\w)"
 _CARDINALITY = re.compile(rf"(?P<many>{_MANY}|\}}o\b|\}}\||o\{{|\|\{{)|(?P<one>{_ONE}|\|\||\|o\b|o\||u(?=[.|-]))", re.I)
 _KEY = re.compile(r"(?:PK|FK|UK)\b", re.I)
 _WORD = re.compile(r"[^\s~]*~[^\n]*~[^\s]*|[*A-Za-z_\u00C0-\uFFFF][A-Za-z0-9\-_\[\]().,\u00C0-\uFFFF*]*|`[^`]+`")
+_BREAK = re.compile(r"\n")
 _OPTIONAL = re.compile(r"\?")
 _COMMA = re.compile(r",")
 _COMMENT = re.compile(r'"[^"]*"')
+# Whole lines in the form that nearly every diagram has, each taken in one step as the rules one by one would take it;
+# whatever may go on in the next line (a key, a comma, a comment) is left to the rules.
+_WORD_AHEAD = r"[A-Za-z_][A-Za-z0-9_]*"
+_PLAIN_ATTRIBUTE = re.compile(
+    rf"[ \t]*({_WORD_AHEAD})[ \t]+(?!(?:PK|FK|UK)\b)({_WORD_AHEAD})(?:[ \t]+(PK|FK|UK))?[ \t]*\n"
+    rf"(?=[ \t]*(?:\}}|(?!(?:PK|FK|UK)\b){_WORD_AHEAD}[ \t]))",
+    re.I,
+)
+_PLAIN_RELATION = re.compile(
+    rf"{_TAKEN}({_WORD_AHEAD})[ \t]+(\|\||\|o|\}}o|\}}\|)(?:--|\.\.)(\|\||o\||o\{{|\|\{{)[ \t]+"
+    rf"{_TAKEN}({_WORD_AHEAD})"
+    rf'[ \t]*:[ \t]*("[^"\n]*"|{_TAKEN}{_WORD_AHEAD})[ \t]*\n',
+    re.I,
+)
+_PLAIN_ENTITY = re.compile(rf"(?!accDescr\b){_TAKEN}({_WORD_AHEAD})[ \t]*\{{[ \t]*\n", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +137,9 @@ class _Refused(Exception):
 
 
 class _Reader:
-    """A cursor over the text with one method for each rule of the grammar."""
+    """A cursor over the text with one method for each rule of the grammar; `whole_lines` is a short cut."""
+
+    whole_lines = True
 
     def __init__(self, body: str, *, first_line: int) -> None:
         blanked = _FRONT_MATTER.sub(lambda match: "\n" * match.group().count("\n"), body)
@@ -129,7 +147,7 @@ class _Reader:
         self._at = 0
         self._first_line = first_line
         self._depth = 0
-        self._breaks = [index for index, char in enumerate(self._text) if char == "\n"]
+        self._breaks = [each.start() for each in _BREAK.finditer(self._text)]
         self.diagram = Diagram()
 
     def document(self) -> None:
@@ -168,6 +186,8 @@ class _Reader:
         return match.group()
 
     def _statement(self) -> None:
+        if self.whole_lines and self._plain_line():
+            return
         if self._take(_SETTING):
             return
         if self._take(_SUBGRAPH):
@@ -191,6 +211,21 @@ class _Reader:
         if self._take(_OPEN):
             entity.line = line if not entity.attributes else entity.line
             self._block(entity)
+
+    def _plain_line(self) -> bool:
+        """Takes a relation or the head of an entity that fills its line."""
+        line = self._line()
+        if found := self._take(_PLAIN_RELATION):
+            left, left_end, right_end, right, label = found.groups()
+            self._entity(left, line)
+            self._entity(right, line)
+            many = left_end[0] == "}", right_end[1] == "{"
+            self.diagram.relations.append(Relation(left, right, *many, label.strip('"'), line))
+        elif found := self._take(_PLAIN_ENTITY):
+            entity = self._entity(found.group(1), line)
+            entity.line = entity.line if entity.attributes else line
+            self._block(entity)
+        return found is not None
 
     def _relation(self, left: str, left_many: bool, line: int) -> None:
         self._need(_LINK, "`--` or `..` between the two cardinalities")
@@ -216,6 +251,10 @@ class _Reader:
 
     def _block(self, entity: Entity) -> None:
         while True:
+            while self.whole_lines and (found := self._take(_PLAIN_ATTRIBUTE)):
+                kind, name, key = found.groups()
+                line = self._first_line + bisect_right(self._breaks, found.start() - 1)
+                entity.attributes.append(Attribute(kind, name, (key.upper(),) if key else (), "", line))
             self._take(_SPACE)
             if self._take(_CLOSE):
                 return

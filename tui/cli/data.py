@@ -32,6 +32,9 @@ FIELDS = (
     "latency_ms",
     "metadata",
     "created_at",
+    "group_key",
+    "history",
+    "note",
 )
 _LARGEST = 2**63
 
@@ -45,6 +48,7 @@ _LARGEST = 2**63
 @click.option("--good", "verdict", flag_value="good", help="Thumbs up.")
 @click.option("--bad", "verdict", flag_value="bad", help="Thumbs down.")
 @click.option("--correction", help="What the answer should have been; @FILE reads it from a file.")
+@click.option("--note", default="", help="What was wrong or right, in your words.")
 @click.option("--context", default="", help="Retrieval context that the model was given.")
 @click.option("--keep-pii", is_flag=True, help="Store e-mail addresses, keys and the like as they are.")
 @json_option
@@ -53,8 +57,8 @@ def record(home: Home, as_json: bool, keep_pii: bool, **fields: Any) -> None:
     """Record one output from flags, or many from JSON on stdin.
 
     On stdin: one JSON object, a JSON array, or one object a line, with the keys prompt, response, category and model,
-    and if known score, verdict (good or bad), correction, context, system, confidence, latency_ms, metadata and
-    created_at. Flags stand in for keys that a row lacks. A fault names its row (empty lines do not count); nothing of
+    and if known score, verdict (good or bad), correction, note, context, system, history (earlier turns, each with role
+    and content), group_key, confidence, latency_ms, metadata and created_at. Flags stand in for keys that a row lacks. A fault names its row (empty lines do not count); nothing of
     that input is stored then, so it can be mended and sent again.
     """
     given = {key: value for key, value in fields.items() if value is not None and value != ""}

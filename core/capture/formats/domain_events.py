@@ -12,7 +12,7 @@ from core.capture.formats.parts import Lessons, RowFormat, Source
 class DomainEvents(RowFormat):
     """Each row is one event, `{"event": "scam.detected", "data": {…}, "timestamp": …}`; its name gives the category."""
 
-    name = "domain-events"
+    name = "domain_events"
     title = "Domain events by name"
     mapping: Mapping[str, str] = {
         "event (or event_type, event_name, type, name)": "category",

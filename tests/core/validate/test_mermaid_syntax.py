@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from core.validate import mermaid_syntax
 from core.validate.mermaid_syntax import parse
 
 VALID = [
@@ -102,3 +105,18 @@ def test_a_long_text_is_read_fast() -> None:
     parsed = parse("erDiagram\n" + "".join(f" e{number} {{ int id PK }}\n" for number in range(5_000)))
     assert len(parsed.entities) == 5_000
     assert parse("erDiagram\n" + "a" * 100_000 + "~" * 2_000).problems is not None
+
+
+def test_the_short_cut_for_whole_lines_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        "a ||--o{ b : has", "a }|..|| b : \"many words\"", "class ||--|| b : x", "a {", "int id PK", "string name", "}",
+        "int id", "PK", ", FK", '"why"', "accDescr {", "title b", "a[\"A\"] {", "pk id", "int pk", "a ||--o{ end : has",
+        "a ||--o{ b : to", "a:::x ||--o{ b : has", "", "end", "subgraph one", "A ||--O{ b : has",
+    )  # fmt: skip
+    draw = random.Random(0)
+    for _ in range(3_000):
+        text = "erDiagram\n" + "\n".join(draw.choice(lines) for _ in range(draw.randrange(1, 9)))
+        monkeypatch.setattr(mermaid_syntax._Reader, "whole_lines", True)
+        quick = parse(text)
+        monkeypatch.setattr(mermaid_syntax._Reader, "whole_lines", False)
+        assert parse(text) == quick, text
