@@ -132,6 +132,11 @@ def get_many(store: Store, ids: Sequence[int]) -> list[EventRow]:
     return [_read(values) for values in _by_ids(store, _read.columns, ids)]
 
 
+def texts(store: Store, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Prompt and response of each of these events that is there."""
+    return {event_id: (prompt, response) for event_id, prompt, response in _by_ids(store, "id, prompt, response", ids)}
+
+
 def summaries(store: Store, ids: Sequence[int]) -> list[EventSummary]:
     """One line for each event in the order given; ids that do not exist are left out."""
     return [EventSummary(*values) for values in _by_ids(store, _summary_columns, ids)]

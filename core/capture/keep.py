@@ -14,7 +14,7 @@ from core.capture.judging import Judge
 from core.categories import Category
 from core.config import Config
 from core.select.difficulty import difficulty
-from core.select.near import Texts, nearest
+from core.select.near import Texts, likeliest, nearest
 from core.select.reward import reward
 from core.validate.feedback import current_feedback_type
 from core.validate.validator import Finding, Validation
@@ -125,27 +125,25 @@ class Keeper:
 
     def _near_duplicates(self, new: Sequence[Judged], ids: Sequence[int]) -> dict[int, int]:
         """For each new event that nearly repeats an older one: that one."""
-        shared = near.sharing(self._store, (key for one in new for key in one.keys))
-        known: dict[int, list[int]] = {key: list(own) for key, own in shared.items()}
-        texts: dict[int, Texts] = {}
-
-        def read(event_id: int) -> Texts:
-            if event_id not in texts:
-                found = events.get_many(self._store, [event_id])
-                texts[event_id] = (found[0].prompt, found[0].response) if found else ("", "")
-            return texts[event_id]
-
-        repeats: dict[int, int] = {}
+        known = near.sharing(self._store, (key for one in new for key in one.keys))
+        candidates: list[list[int]] = []
         for event_id, one in zip(ids, new, strict=True):
-            own = (one.event.prompt, one.event.response)
-            older = nearest(own, one.keys, known, read, self._select.near_duplicate)
-            if older is not None:
-                repeats[event_id] = older
-            texts[event_id] = own
+            candidates.append(likeliest(one.keys, known))
             for key in one.keys:
-                if len(known.setdefault(key, [])) < near.PER_KEY:
-                    known[key].append(event_id)
+                own = known.setdefault(key, [])
+                if len(own) < near.PER_KEY:
+                    own.append(event_id)
+        texts: dict[int, Texts] = {
+            event_id: (one.event.prompt, one.event.response) for event_id, one in zip(ids, new, strict=True)
+        }
+        older = {event_id for each in candidates for event_id in each} - set(texts)
+        texts.update(events.texts(self._store, sorted(older)))
         near.add(self._store, {event_id: one.keys for event_id, one in zip(ids, new, strict=True)})
+        repeats: dict[int, int] = {}
+        for event_id, likely in zip(ids, candidates, strict=True):
+            found = nearest(texts[event_id], likely, texts, self._select.near_duplicate)
+            if found is not None:
+                repeats[event_id] = found
         return repeats
 
     def _count(self, batch: Sequence[Judged], fresh: Mapping[int, None], now: float, recent: dict[str, int]) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import re
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -70,11 +70,9 @@ def likeliest(keys: Sequence[int], known: Mapping[int, Sequence[int]]) -> list[i
     return sorted(shared, key=lambda event_id: (-shared[event_id], event_id))[:_VERIFIED]
 
 
-def nearest(
-    texts: Texts, keys: Sequence[int], known: Mapping[int, Sequence[int]], read: Callable[[int], Texts], floor: float
-) -> int | None:
-    """The stored event that this output nearly repeats, or None."""
-    return next((each for each in likeliest(keys, known) if alike(texts, read(each), floor)), None)
+def nearest(own: Texts, likely: Iterable[int], texts: Mapping[int, Texts], floor: float) -> int | None:
+    """The first of the `likely` events that is alike, or None; an event without texts is gone."""
+    return next((each for each in likely if each in texts and alike(own, texts[each], floor)), None)
 
 
 def near_clusters(store: Store, category: str, floor: float) -> list[list[int]]:
@@ -89,7 +87,7 @@ def near_clusters(store: Store, category: str, floor: float) -> list[list[int]]:
     texts: dict[int, Texts] = {}
     for ids in shared.values():
         missing = [event_id for event_id in ids if event_id not in texts]
-        texts.update((row.id, (row.prompt, row.response)) for row in events.get_many(store, missing))
+        texts.update(events.texts(store, missing))
         for other in ids[1:]:
             # Against the first of the key and the one before: enough to chain a group, linear in its size.
             for one in {ids[0], ids[ids.index(other) - 1]}:

@@ -64,7 +64,9 @@ def annotated(
     if not task.answers:
         return _written(request, said, suggestion, model or task.model, notes=notes, common=common, problems=problems)
     answers = tuple(
-        request.answer(response, model=task.model, **_told(position, said), **{**common, "metadata": {**about, "field": name}})
+        request.answer(
+            response, model=task.model, **_told(position, said), **{**common, "metadata": {**about, "field": name}}
+        )
         for position, (name, response) in enumerate(task.answers.items())
     )
     preferences, split = majority(each.votes for each in said)
