@@ -18,6 +18,8 @@ from core.capture.retention import clean_up
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home
+from core.share.unbundle import BundleReport, is_bundle, look_into
+from tui.cli.bundles import show_look, show_versions, take_in, version_totals
 from tui.cli.output import ProgressLine, json_option, print_json, table, with_home
 from tui.text import plain
 
@@ -67,12 +69,15 @@ def import_files(
     options = ImportOptions(category, model, format_name, _mapping(mapped), keep_pii)
     with LearningLoop(home) as loop:
         if dry_run:
-            looks = [preview(loop.recorder, path, options) for path in files]
+            bundles = [look_into(path) for path in files if is_bundle(path)]
+            looks = [preview(loop.recorder, path, options) for path in files if not is_bundle(path)]
             if as_json:
-                print_json({"files": [look.to_mapping() for look in looks]})
+                print_json({"files": [*(look.to_mapping() for look in looks), *bundles]})
             else:
                 for look in looks:
                     _show_preview(look)
+                for bundle in bundles:
+                    show_look(bundle)
             return
         reports = [_run(loop, path, options, quiet=as_json) for path in files]
         retired = clean_up(loop.store, loop.config, now=time.time())
@@ -119,6 +124,8 @@ def _run(loop: LearningLoop, path: Path, options: ImportOptions, *, quiet: bool)
         line.show(f"{source}: {counts.read:,} rows · {counts.rejected:,} rejected · {pace:,.0f}/s")
 
     try:
+        if is_bundle(path):
+            return take_in(loop, path, options, show)
         return Importer(loop.recorder).run(path, options, progress=show)
     finally:
         line.clear()
@@ -130,7 +137,7 @@ def _summed(reports: Sequence[ImportReport]) -> dict[str, Any]:
     rejects = [one["rejects_file"] for one in each if one["rejects_file"]]
     total: dict[str, Any] = {key: sum(one[key] for one in each) for key in _SUMMED}
     total |= {"replaced": dict(replaced), "rejects_file": rejects[0] if rejects else None}
-    return total | {"files": each}
+    return total | version_totals(reports) | {"files": each}
 
 
 def _show(report: ImportReport) -> None:
@@ -140,8 +147,8 @@ def _show(report: ImportReport) -> None:
                f"{counts.rejected:,} rejected")  # fmt: skip
     if report.resumed:
         click.echo("  went on where an earlier import was broken off")
-    for name, format_name in report.formats.items():
-        click.echo(f"  {plain(name)}: read as {format_name}")
+    for format_name, number in Counter(report.formats.values()).most_common():
+        click.echo(f"  read as {format_name}" + (f": {number:,} files" if len(report.formats) > 1 else ""))
     click.echo(
         f"  {counts.events:,} new outputs ({counts.near_duplicates:,} near-duplicates of others), "
         f"{counts.judged:,} judgments, {counts.pairs:,} preference pairs"
@@ -153,7 +160,9 @@ def _show(report: ImportReport) -> None:
         parts = f" and {counts.parts:,} parts of other rows" if counts.parts else ""
         click.echo(f"  {counts.rejected:,} rows{parts} left out, with line and reason: {report.rejects_file}")
     for name, reason in report.left_out.items():
-        click.echo(f"  not read: {plain(name)}: {plain(reason)}")
+        click.echo(f"  not read: {plain(reason if name in reason else f'{name}: {reason}')}")
+    if isinstance(report, BundleReport):
+        show_versions(report)
 
 
 def _show_preview(look: Preview) -> None:
