@@ -7,6 +7,7 @@ options (a mapping) and returns a validator. A built-in name cannot be taken.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +62,11 @@ def validator_for(category: Category) -> Validator:
         )
     factory = load_factory(found[0], _package(found[0]))
     return _made(category, lambda: made_by(factory, options, name, _package(found[0])))
+
+
+def validator_options() -> dict[str, str]:
+    """What each built-in validator judges by name, with the options that it takes, as its factory documents them."""
+    return {name: inspect.cleandoc(importlib.import_module(path).make.__doc__) for name, path in BUILT_IN.items()}
 
 
 def validator_names() -> set[str]:

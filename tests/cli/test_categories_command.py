@@ -99,3 +99,11 @@ def test_clean_up_refuses_an_unknown_category_and_a_missing_store(
     outcome = run("clean-up", *arguments, "--json")
     assert outcome.code == 1
     assert outcome.error["hint"]
+
+
+def test_the_validators_are_listed_with_their_options(run: Run) -> None:
+    shown = run("categories", "validators").out
+    assert "json_schema" in shown and "`schema_file`" in shown
+    listed = run("categories", "validators", "--json").json["validators"]
+    assert {"none", "mermaid", "python", "openapi", "label", "judge"} <= set(listed)
+    assert all(text.startswith("Options: ") for text in listed.values())

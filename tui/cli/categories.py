@@ -12,7 +12,7 @@ import click
 from core.capture.domain_events import domain_event, domain_events
 from core.categories import category, load_categories
 from core.paths import Home
-from core.validate.registry import validator_for
+from core.validate.registry import validator_for, validator_names, validator_options
 from tui.cli.output import json_option, print_json, table, with_home
 from tui.text import plain
 
@@ -115,6 +115,25 @@ def events(name: str | None, as_json: bool) -> None:
             click.echo(f"  {part:<{_PART}}{' · '.join(found)}".replace("\n", "⏎"))
     if name is None:
         click.echo("\n`finetune-tui categories events NAME` shows all that is read of one.")
+
+
+@categories.command("validators")
+@json_option
+def list_validators(as_json: bool) -> None:
+    """The validators that a category can name, with their options.
+
+    Packages bring more under the entry point group finetune_tui.validators.
+    """
+    options = validator_options()
+    others = sorted(validator_names() - set(options))
+    if as_json:
+        print_json({"validators": options, "from_packages": others})
+        return
+    for name, text in options.items():
+        click.echo(name)
+        click.echo(textwrap.fill(" ".join(text.split()), _WIDTH, initial_indent="  ", subsequent_indent="  "))
+    for name in others:
+        click.echo(f"{name}\n  from an installed package")
 
 
 def _cut(value: Any) -> str:
