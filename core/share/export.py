@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from core.share.formats import FORMATS, ExportFormat, Row
 from storage.db import Store, flush
 
 _TITLE = "Nothing was exported"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,14 @@ def export(
     for name in choice.categories:
         if name not in categories:
             raise FinetuneError(f"There is no category `{name[:60]}`.", hint=close_names(name[:60], dict(categories)))
+    if choice.balanced and chosen.kind in ("lessons", "pairs"):
+        raise FinetuneError(
+            f"{chosen.title} holds good answers alone, so there is nothing to balance."
+            if chosen.kind == "lessons"
+            else f"{chosen.title} holds a good and a bad answer in each row already.",
+            title=_TITLE,
+            hint="Leave --balanced out, or export lone outcomes: --format trl-kto.",
+        )
     in_folder = chosen.name in FOLDERS
     if target.is_dir() and not in_folder:
         raise FinetuneError(f"{target} is a folder.", title=_TITLE, hint="Give the name of a file.")
@@ -80,9 +90,15 @@ def export(
     left_out: Counter[str] = Counter()
     counted = _Counted()
     examples = choose(
-        store, categories, choice, chosen.kind, held_out=config.select.held_out_percent, left_out=left_out
+        store,
+        categories,
+        choice,
+        chosen.kind,
+        held_out=config.select.held_out_percent,
+        left_out=left_out,
+        refusal=chosen.refusal,
     )
-    rows = _rows(chosen, examples, counted, left_out, progress)
+    rows = _rows(chosen, examples, counted, progress)
     data = target / FOLDERS[chosen.name].data if in_folder else target
     stats_file = (target / "stats.json") if in_folder else target.with_name(f"{target.name}.stats.json")
     try:
@@ -93,6 +109,11 @@ def export(
             for name, text in FOLDERS[chosen.name].files(chosen.name).items():
                 write_whole(target / name, text)
         write_whole(stats_file, json.dumps(stats, indent=2, ensure_ascii=False) + "\n")
+    except FinetuneError:
+        if in_folder:
+            with suppress(OSError):  # only an empty folder goes
+                target.rmdir()
+        raise
     except OSError as error:
         raise FinetuneError(
             f"{error.filename or target} cannot be written: {error.strerror or error}.",
@@ -120,7 +141,8 @@ class _Counted:
             self._events += 1
             self._quality += one.event.quality
             self._by["tier"][one.event.tier] += 1
-            self._by["outcome"][outcome_of(one.event)] += 1
+            told = {None: outcome_of(one.event), True: "positive", False: "negative"}
+            self._by["outcome"][told[one.label]] += 1
 
     def figures(self, chosen: ExportFormat, choice: Choice, digest: str, left_out: Mapping[str, int]) -> dict[str, Any]:
         return {
@@ -140,18 +162,13 @@ def _rows(
     chosen: ExportFormat,
     examples: Iterable[Example],
     counted: _Counted,
-    left_out: Counter[str],
     progress: Callable[[int], None] | None,
 ) -> Iterator[Row]:
     for one in examples:
-        row = chosen.row(one)
-        if isinstance(row, str):
-            left_out[row] += 1
-            continue
         counted.add(one)
         if progress is not None:
             progress(counted.rows)
-        yield row
+        yield chosen.row(one)
 
 
 def _write_whole(path: Path, chosen: ExportFormat, rows: Iterator[Row], counted: _Counted) -> str:
@@ -190,6 +207,17 @@ def _pieces(chosen: ExportFormat, rows: Iterator[Row]) -> Iterator[str]:
             yield "\n]\n"
         case "csv":
             yield from _csv(rows)
+        case "spreadsheet":
+            yield "\ufeff"
+            yield from _csv({key: spreadsheet_cell(value) for key, value in row.items()} for row in rows)
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: one that could begin one gets an apostrophe before it.
+
+    The characters are those that OWASP's page on CSV injection names, with their full-width forms.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _csv(rows: Iterator[Row]) -> Iterator[str]:

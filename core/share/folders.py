@@ -9,7 +9,7 @@ from typing import Any, Final
 
 _TAGS: Final = {
     "role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt", "system_tag": "system",
-    "observation_tag": "observation",
+    "observation_tag": "observation", "function_tag": "function_call",
 }  # fmt: skip
 
 

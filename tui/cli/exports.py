@@ -7,17 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from core.categories import load_categories
 from core.config import load_config
 from core.errors import FinetuneError
 from core.paths import Home
+from core.share.bundle import write_bundle
 from core.share.choose import Choice
 from core.share.export import ExportReport, export
 from core.share.formats import FORMATS
 from core.validate.quality import TIERS
 from storage.db import open_store
 from tui.cli.output import ProgressLine, json_option, print_json, table, with_home
+from tui.text import plain
 
 
 @click.command("export")
@@ -38,9 +41,18 @@ from tui.cli.output import ProgressLine, json_option, print_json, table, with_ho
     type=click.Choice(["train", "test", "all"]),
     help="Prompts for training, those kept for testing, or all. Default: train for what trains elsewhere, else all.",
 )
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    metavar="FILE.zip",
+    help="Write feedback, judgments and versions for another store instead; `import` takes them in.",
+)
+@click.option("--no-models", is_flag=True, help="With --bundle: leave the versions' files out.")
 @json_option
 @with_home
+@click.pass_context
 def export_dataset(
+    ctx: click.Context,
     home: Home,
     target: Path | None,
     format_name: str,
@@ -55,9 +67,11 @@ def export_dataset(
     balanced: bool,
     seed: int,
     split: str | None,
+    bundle: Path | None,
+    no_models: bool,
     as_json: bool,
 ) -> None:
-    """Write a dataset to TARGET, with statistics beside it.
+    """Write a dataset to TARGET, with statistics beside it; or with --bundle all that another store can take in.
 
     What trains elsewhere holds no prompt that is kept for testing here, unless --split says otherwise.
     """
@@ -67,6 +81,12 @@ def export_dataset(
         else:
             click.echo(table(("format", "holds", ""), ((one.name, one.kind, one.title) for one in FORMATS.values())))
         return
+    if bundle is not None:
+        _check_bundle_options(ctx)
+        _write_bundle(home, bundle, categories, models=not no_models, as_json=as_json)
+        return
+    if no_models:
+        raise _wrong("--no-models belongs to --bundle.", "Try: finetune-tui export --bundle FILE.zip --no-models")
     if target is None:
         raise FinetuneError(
             "No file to write to was named.",
@@ -101,6 +121,43 @@ def export_dataset(
         print_json(report.to_mapping())
     else:
         _show(report)
+
+
+_WITH_BUNDLE = frozenset({"bundle", "no_models", "categories", "as_json"})
+
+
+def _check_bundle_options(ctx: click.Context) -> None:
+    """A bundle carries all that is known of what it carries; filters of datasets mean nothing to it."""
+    given = ParameterSource.COMMANDLINE
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if name not in _WITH_BUNDLE and ctx.get_parameter_source(name) == given:
+            shown = parameter.opts[0] if parameter.opts[0].startswith("-") else name.upper()
+            raise _wrong(f"{shown} does not go with --bundle.", "A bundle can be narrowed by --category alone.")
+
+
+def _wrong(message: str, hint: str) -> FinetuneError:
+    return FinetuneError(message, title="Wrong usage", hint=hint)
+
+
+def _write_bundle(home: Home, target: Path, categories: Sequence[str], *, models: bool, as_json: bool) -> None:
+    line = ProgressLine(enabled=not as_json)
+    with open_store(home.store, create=False) as store:
+        try:
+            summary = write_bundle(
+                store, home, load_categories(home), target, chosen=categories, models=models, progress=line.show
+            )
+        finally:
+            line.clear()
+    if as_json:
+        print_json(summary.to_mapping())
+        return
+    click.echo(
+        f"{plain(str(summary.path))}: {summary.events:,} outputs with {summary.judgments:,} judgments, "
+        f"{summary.pairs:,} preference pairs, {len(summary.versions):,} versions; {summary.bytes / 1e6:.1f} MB"
+    )
+    for name, reason in summary.left_out.items():
+        click.echo(f"  left out: {plain(name)}: {plain(reason)}")
 
 
 def _moment(text: str | None) -> float | None:
