@@ -14,6 +14,8 @@ FeedbackType = Literal[
 ]
 Tier = Literal["gold", "silver", "bronze", "rejected"]
 Verdict = Literal["good", "bad", "correct", "reject", "skip"]
+Opinion = Literal["good", "bad", "reject", "skip"]
+"""A verdict that needs no text of its own."""
 JudgmentKind = Literal["good", "bad", "correct", "reject", "skip", "undo", "redo"]
 Split = Literal["train", "validation", "test"]
 RunStatus = Literal["queued", "running", "stopped", "finished", "failed", "lost"]

@@ -9,19 +9,20 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal
+from typing import Any, Final, get_args
 
 from core.capture.sanitize import Seen, reserve, sanitize
 from core.config import close_names
 from core.errors import FinetuneError
 from core.validate.feedback import FEEDBACK_TYPES
 from storage.columns import clean as writable
-from storage.rows import EventRow, FeedbackType
+from storage.rows import EventRow, FeedbackType, Opinion
 
 _TITLE: Final = "The feedback was not stored"
 _TEXTS: Final = ("prompt", "response", "correction", "context", "system", "note")
 _LABELS: Final = ("category", "model", "source", "group_key")
 _LABEL_CHARS: Final = 500
+OPINIONS: Final[tuple[Opinion, ...]] = get_args(Opinion)
 _USER_KEYS: Final = frozenset(
     (
         "user_id",
@@ -52,7 +53,7 @@ class Incoming:
     score: float | None = None
     feedback_type: FeedbackType | None = None
     correction: str | None = None
-    verdict: Literal["good", "bad"] | None = None
+    verdict: Opinion | None = None
     confidence: float | None = None
     context: str = ""
     system: str = ""
@@ -170,8 +171,8 @@ def _check_numbers(incoming: Incoming) -> None:
             f"There is no feedback type `{incoming.feedback_type}`.",
             hint=close_names(str(incoming.feedback_type), set(FEEDBACK_TYPES)),
         )
-    if incoming.verdict not in (None, "good", "bad"):
-        raise _refused(f"`{incoming.verdict}` is no verdict.", hint="Use good or bad; a correction says more.")
+    if incoming.verdict is not None and incoming.verdict not in OPINIONS:
+        raise _refused(f"`{str(incoming.verdict)[:60]}` is no verdict.", hint=f"Use one of {', '.join(OPINIONS)}.")
 
 
 def _turns(history: Any, max_chars: int) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from core.capture.incoming import Incoming, incoming_from
 from core.capture.judged import Judged
@@ -18,7 +18,7 @@ from core.errors import FinetuneError
 from core.paths import Home
 from storage import ui_state
 from storage.db import Store
-from storage.rows import FeedbackType
+from storage.rows import FeedbackType, Opinion
 
 __all__ = ["Recorded", "Recorder"]
 
@@ -57,7 +57,7 @@ class Recorder:
         score: float | None = None,
         feedback_type: FeedbackType | None = None,
         correction: str | None = None,
-        verdict: Literal["good", "bad"] | None = None,
+        verdict: Opinion | None = None,
         confidence: float | None = None,
         context: str = "",
         system: str = "",

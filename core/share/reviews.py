@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from core.capture.incoming import OPINIONS
 from core.share.choose import Example
 from core.validate.feedback import current_feedback_type
 from storage.rows import EventRow
@@ -59,13 +60,10 @@ def _known(event: EventRow) -> Row:
 
 
 def record(one: Example) -> Row:
-    """The arguments of `Recorder.record`, so that importing it again gives the same event.
-
-    A rejection arrives as "bad", which is all that `record` can say, and a skip as no judgment; a bundle carries both.
-    """
+    """The arguments of `Recorder.record`, so that importing it again gives the same event."""
     event = _event(one)
     row: Row = {key: getattr(event, key) for key in RECORD_KEYS}
-    row["verdict"] = {"good": "good", "bad": "bad", "reject": "bad"}.get(event.verdict or "")
+    row["verdict"] = event.verdict if event.verdict in OPINIONS else None
     row["feedback_type"] = current_feedback_type(event) if event.verdict in (None, "skip") else None
     if one.said is not None:
         row |= {"note": one.said.note, "seconds": one.said.seconds}

@@ -57,10 +57,10 @@ def record(home: Home, as_json: bool, keep_pii: bool, **fields: Any) -> None:
     """Record one output from flags, or many from JSON on stdin.
 
     On stdin: one JSON object, a JSON array, or one object a line, with the keys prompt, response, category and model,
-    and if known score, verdict (good or bad), correction, note, context, system, history (earlier turns, each with role
-    and content), group_key, confidence, latency_ms, metadata and created_at. Flags stand in for keys that a row lacks.
-    A fault names its row (empty lines do not count); nothing of that input is stored then, so it can be mended and
-    sent again.
+    and if known score, verdict (good, bad, reject or skip), correction, note, context, system, history (earlier turns,
+    each with role and content), group_key, confidence, latency_ms, metadata and created_at. Flags stand in for keys
+    that a row lacks. A fault names its row (empty lines do not count); nothing of that input is stored then, so it can
+    be mended and sent again.
     """
     given = {key: value for key, value in fields.items() if value is not None and value != ""}
     if str(given.get("correction", "")).startswith("@"):

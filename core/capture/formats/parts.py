@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from core.errors import FinetuneError
-from storage.rows import FeedbackType
+from storage.rows import FeedbackType, Opinion
 
 Turn = Mapping[str, Any]
 """One turn of a chat: `role` is system, user, assistant or tool, `content` is text; tool calls ride along."""
@@ -42,7 +42,7 @@ class Answer:
     score: float | None = None
     confidence: float | None = None
     feedback_type: FeedbackType | None = None
-    verdict: Literal["good", "bad"] | None = None
+    verdict: Opinion | None = None
     correction: str | None = None
     note: str = ""
     latency_ms: float | None = None

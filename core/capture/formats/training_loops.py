@@ -10,6 +10,7 @@ from core.capture.formats.export_values import as_text, details, number, parsed,
 from core.capture.formats.parts import Answer, Lessons, RowError, RowFormat, Source
 from core.capture.formats.training_chat import record_of, share
 from core.capture.formats.training_text import required
+from core.capture.incoming import OPINIONS
 from core.validate.feedback import FEEDBACK_TYPES
 
 _OWN: Final = frozenset(
@@ -85,7 +86,7 @@ class OwnRecords(RowFormat):
             score=_number(record, "score"),
             confidence=_number(record, "confidence"),
             feedback_type=_one_of(record, "feedback_type", FEEDBACK_TYPES),
-            verdict=_one_of(record, "verdict", ("good", "bad")),
+            verdict=_one_of(record, "verdict", OPINIONS),
             correction=text(record.get("correction")) or None,
             note=text(record.get("note")),
             latency_ms=_number(record, "latency_ms"),

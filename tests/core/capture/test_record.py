@@ -177,7 +177,7 @@ def test_user_ids_are_hashed_with_a_secret_of_the_store(recorder: Recorder, tmp_
         ({"confidence": 2}, "from 0 to 1"),
         ({"latency_ms": -1}, "latency_ms"),
         ({"created_at": float("inf")}, "created_at"),
-        ({"verdict": "great"}, "good or bad"),
+        ({"verdict": "great"}, "good, bad, reject, skip"),
         ({"feedback_type": "sucess"}, "Did you mean success"),
         ({"feedback_type": "user_correction"}, "has no correction"),
         ({"metadata": [1]}, "mapping"),

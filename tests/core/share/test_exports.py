@@ -422,7 +422,7 @@ def test_what_was_taken_back_is_not_exported_as_said(ann: Person, bob: Person, t
     assert [(each.prompt, each.verdict) for each in bob.events()] == [
         ("mended", None),
         ("liked", None),
-        ("turned down", "bad"),
+        ("turned down", "reject"),
     ]
     assert bob.store.value("SELECT note FROM judgments") == "off topic"
     assert events.get(bob.store, 1).feedback_type == events.get(ann.store, 1).feedback_type.replace(
