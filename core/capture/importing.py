@@ -28,6 +28,7 @@ from core.capture.rejects import Rejects
 from core.capture.workers import Batch, Prepared, Preparers, useful_processes
 from core.errors import FinetuneError
 from storage import imports
+from storage.db import lean
 
 BATCH: Final = 1_000
 _BATCH_CHARS: Final = 4_000_000
@@ -89,6 +90,7 @@ class Importer:
         recent: dict[str, int] = {}
         rows = _rows(plan, position, options)
         with (
+            lean(self._store),
             Rejects(target, counts.rejects_bytes) as rejects,
             Preparers(self._recorder.preparer, now, self._processes) as pool,
         ):

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+
+from core.validate.mermaid_er_model import Attribute, Diagram, Entity, Relation, SyntaxProblem
+
+__all__ = ["FENCE", "Attribute", "Diagram", "Entity", "Relation", "SyntaxProblem", "parse"]
+
+# A diagram with as many problems is no diagram: the rest of it is not read.
+MAX_PROBLEMS = 100
 
 FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*(?:mermaid)?[ \t]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.S | re.M)
 _FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n.*?\n---[ \t]*(?:\n|\Z)", re.S)
@@ -23,6 +29,8 @@ _SETTING = re.compile(
     r"|class[ \t]+[\w,*-]+[ \t]+[\w,*-]+(?=[ \t]*(?:\n|\Z)))",
     re.I,
 )
+_RESERVED = re.compile(r"acc|title|direction|style|class|subgraph|end", re.I)
+_MARKS = frozenset("[:")
 _SUBGRAPH = re.compile(r'subgraph[ \t]+(?:"[^"\n]+"|[\w*-]+)[ \t]*(?:\[[^\]\n]+\])?[ \t]*(?=\n)', re.I)
 _END = re.compile(r"end\b", re.I)
 # What Mermaid reads as something else wherever a name or a label may stand.
@@ -64,57 +72,6 @@ _PLAIN_RELATION = re.compile(
     re.I,
 )
 _PLAIN_ENTITY = re.compile(rf"(?!accDescr\b){_TAKEN}({_WORD_AHEAD})[ \t]*\{{[ \t]*\n", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """One attribute line, e.g. `int id PK "the key"`."""
-
-    type: str
-    name: str
-    keys: tuple[str, ...]
-    comment: str
-    line: int
-
-
-@dataclass(slots=True)
-class Entity:
-    """An entity, merged over all places that name it; `line` is that of its block, else the first that names it."""
-
-    name: str
-    line: int
-    alias: str = ""
-    attributes: list[Attribute] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A relation line; `left_many` and `right_many` say on which sides there may be many rows."""
-
-    left: str
-    right: str
-    left_many: bool
-    right_many: bool
-    label: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class SyntaxProblem:
-    """A place that Mermaid would refuse."""
-
-    line: int
-    message: str
-
-
-@dataclass(slots=True)
-class Diagram:
-    """What was read: entities by name in order of appearance, relations, problems and the number of lines."""
-
-    entities: dict[str, Entity] = field(default_factory=dict)
-    relations: list[Relation] = field(default_factory=list)
-    problems: list[SyntaxProblem] = field(default_factory=list)
-    lines: int = 0
 
 
 def parse(text: str) -> Diagram:
@@ -161,6 +118,8 @@ class _Reader:
             except _Refused as refused:
                 self._problem(str(refused), refused.line)
                 self._take(_LINE_REST)
+            if len(self.diagram.problems) >= MAX_PROBLEMS:
+                return
         if self._depth:
             self._problem("a `subgraph` is never closed with `end`")
 
@@ -188,19 +147,15 @@ class _Reader:
     def _statement(self) -> None:
         if self.whole_lines and self._plain_line():
             return
-        if self._take(_SETTING):
-            return
-        if self._take(_SUBGRAPH):
-            self._depth += 1
-            return
-        if self._depth and self._take(_END):
-            self._depth -= 1
+        if _RESERVED.match(self._text, self._at) and self._reserved():
             return
         line = self._line()
         left = self._need(_NAME, "an entity name").strip('"')
         self._take(_BLANK)
-        alias = self._take(_ALIAS)
-        self._classes()
+        alias = None
+        if self._text[self._at : self._at + 1] in _MARKS:
+            alias = self._take(_ALIAS)
+            self._classes()
         ends = None if alias else self._take(_CARDINALITY)
         if ends is not None:
             self._relation(left, bool(ends["many"]), line)
@@ -211,6 +166,18 @@ class _Reader:
         if self._take(_OPEN):
             entity.line = line if not entity.attributes else entity.line
             self._block(entity)
+
+    def _reserved(self) -> bool:
+        """Takes a setting, the head of a subgraph or its end."""
+        if self._take(_SETTING):
+            return True
+        if self._take(_SUBGRAPH):
+            self._depth += 1
+            return True
+        if self._depth and self._take(_END):
+            self._depth -= 1
+            return True
+        return False
 
     def _plain_line(self) -> bool:
         """Takes a relation or the head of an entity that fills its line."""
@@ -247,7 +214,10 @@ class _Reader:
         self._take(_BLANK)
 
     def _entity(self, name: str, line: int) -> Entity:
-        return self.diagram.entities.setdefault(name, Entity(name, line))
+        entity = self.diagram.entities.get(name)
+        if entity is None:
+            entity = self.diagram.entities[name] = Entity(name, line)
+        return entity
 
     def _block(self, entity: Entity) -> None:
         while True:
@@ -264,6 +234,8 @@ class _Reader:
                 entity.attributes.append(self._attribute())
             except _Refused as refused:
                 self._problem(str(refused), refused.line)
+                if len(self.diagram.problems) >= MAX_PROBLEMS:
+                    return
                 self._at = max(self._at, min(self._next("\n"), self._next("}")))
 
     def _next(self, mark: str) -> int:
