@@ -20,6 +20,7 @@ COMMANDS = {
     "record": ("tui.cli.data", "record", "Record model outputs with their feedback, from flags or JSON on stdin."),
     "import": ("tui.cli.imports", "import_files", "Import chats, ratings and datasets of other programs."),
     "export": ("tui.cli.exports", "export_dataset", "Write a dataset for another tool, or a bundle for another store."),
+    "build-dataset": ("tui.cli.build_dataset", "build_dataset", "Make examples from a folder of documents or code."),
     "categories": ("tui.cli.categories", "categories", "List categories, show one, or the events of other programs."),
     "duplicates": ("tui.cli.duplicates", "duplicates", "Groups of near-duplicate outputs of a category."),
     "clean-up": ("tui.cli.clean_up", "clean_up_command", "Remove the oldest, least useful events beyond the limit."),

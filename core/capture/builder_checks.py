@@ -8,7 +8,7 @@ from typing import Final
 
 from core.capture.judged import Judged
 from core.categories import Category
-from core.select.near import Texts, nearest
+from core.select.near import likeliest, nearest
 from core.validate.extract import fences
 from core.validate.generic import is_generic
 from storage import events, near
@@ -57,12 +57,8 @@ def repeated(store: Store, example: Judged, floor: float) -> Refusal | None:
     known = events.find_by_hash(store, event.category, event.content_hash)
     if known is not None:
         return Refusal("known already", f"the same as event {known}")
-
-    def read(event_id: int) -> Texts:
-        found = events.get_many(store, [event_id])
-        return (found[0].prompt, found[0].response) if found else ("", "")
-
-    older = nearest((event.prompt, event.response), example.keys, near.sharing(store, example.keys), read, floor)
+    likely = likeliest(example.keys, near.sharing(store, example.keys))
+    older = nearest((event.prompt, event.response), likely, events.texts(store, likely), floor)
     return None if older is None else Refusal("near-duplicate", f"nearly the same as event {older}")
 
 

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -174,8 +175,10 @@ def _trimmed(lines: Sequence[str], first: int, end: int) -> Span:
 def _joined(lines: Sequence[str], pieces: Sequence[Span], small: int, max_chars: int) -> Iterator[Span]:
     """Joins a short piece with what follows it while both fit into one chunk."""
 
+    ends = [0, *accumulate(len(line) + 1 for line in lines)]
+
     def size(first: int, last: int) -> int:
-        return sum(len(line) + 1 for line in lines[first:last]) - 1
+        return ends[last] - ends[first] - 1
 
     held: Span | None = None
     for piece in pieces:

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_ESCAPED = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One line of a `.gitignore`. `base` is the folder that holds the file, relative to the root, empty for the root
-    itself; `keeps` marks a line with `!`, which takes an earlier one back."""
+    itself; `parts` are its names between slashes, None for `**`, which stands for any number of them. `keeps` marks a
+    line with `!`, which takes an earlier one back."""
 
     base: str
-    pattern: re.Pattern[str]
+    parts: tuple[re.Pattern[str] | None, ...]
     keeps: bool
     folders_only: bool
 
 
 def rules_of(text: str, base: str = "") -> list[Rule]:
-    """The rules of a `.gitignore` (git-scm.com/docs/gitignore), in order; a line that is no pattern is left out."""
+    """The rules of a `.gitignore` (git-scm.com/docs/gitignore), in order."""
     rules: list[Rule] = []
     for line in text.splitlines():
-        stripped = line.rstrip()
-        if not stripped or stripped.startswith("#"):
+        glob = line.rstrip()
+        if not glob.strip("/") or glob.startswith("#"):
             continue
-        keeps = stripped.startswith("!")
-        glob = stripped[1:] if keeps else stripped
-        folders_only = glob.endswith("/")
-        glob = glob.strip("/") if not glob.startswith("/") else f"/{glob.strip('/')}"
-        if glob.strip("/"):
-            rules.append(Rule(base, _compiled(glob), keeps, folders_only))
+        keeps = glob.startswith("!")
+        glob = glob[1:] if keeps else glob
+        # A pattern with a slash before its end starts at the folder of its file, another one fits at any depth.
+        anchored = "/" in glob[:-1]
+        names = [each for each in glob.split("/") if each]
+        parts = [None if each == "**" else _compiled(each) for each in names]
+        # What ends with `**` means what is in the folder, not the folder itself.
+        parts += [_compiled("*")] if parts[-1:] == [None] else []
+        if parts:
+            rules.append(Rule(base, (*(() if anchored else (None,)), *parts), keeps, glob.endswith("/")))
     return rules
 
 
@@ -43,49 +51,24 @@ def is_ignored(name: str, rules: Sequence[Rule], *, folder: bool) -> bool:
         if rule.folders_only and not folder:
             continue
         inside = name[len(rule.base) + 1 :] if rule.base else name
-        if (not rule.base or name.startswith(f"{rule.base}/")) and rule.pattern.fullmatch(inside):
+        if (not rule.base or name.startswith(f"{rule.base}/")) and _fits(rule.parts, inside.split("/")):
             return not rule.keeps
     return False
 
 
 def _compiled(glob: str) -> re.Pattern[str]:
-    """A pattern with a slash in it starts at the folder of its file; another one fits at any depth."""
-    anchored = "/" in glob
-    parts: list[str] = []
-    for part in glob.lstrip("/").split("/"):
-        parts.append("**" if part == "**" else _segment(part))
-    text = "" if anchored else "(?:.*/)?"
-    for at, part in enumerate(parts):
-        last = at == len(parts) - 1
-        if part == "**":
-            text += ".+" if last else "(?:[^/]+/)*"
-        else:
-            text += part if last else f"{part}/"
-    return re.compile(text, re.S)
+    # fnmatch knows no backslash, and its patterns never take long to refuse a name.
+    return re.compile(fnmatch.translate(_ESCAPED.sub(lambda found: f"[{found[1]}]", glob)))
 
 
-def _segment(glob: str) -> str:
-    text, at = "", 0
-    while at < len(glob):
-        character = glob[at]
-        end = glob.find("]", at + 2) if character == "[" else -1
-        if character == "*":
-            # Several stars in a name mean one, and would take the pattern long to refuse a name.
-            text += "" if text.endswith("[^/]*") else "[^/]*"
-        elif character == "?":
-            text += "[^/]"
-        elif end > 0:
-            inner = glob[at + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
-            text += f"[^{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]"
-            at = end
-        elif character == "\\" and at + 1 < len(glob):
-            at += 1
-            text += re.escape(glob[at])
+def _fits(parts: Sequence[re.Pattern[str] | None], names: Sequence[str]) -> bool:
+    """Whether the parts fit all the names; time is the product of their numbers."""
+    reached = {0}
+    for part in parts:
+        if part is None:
+            reached = set(range(min(reached), len(names) + 1))
         else:
-            text += re.escape(character)
-        at += 1
-    try:
-        re.compile(text)
-    except re.error:  # a range that runs backwards
-        return re.escape(glob)
-    return text
+            reached = {at + 1 for at in reached if at < len(names) and part.match(names[at])}
+        if not reached:
+            return False
+    return len(names) in reached

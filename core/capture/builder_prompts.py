@@ -19,6 +19,7 @@ _RESPONSE_KEYS: Final = ("response", "completion", "answer", "output")
 _READ_CHARS: Final = 400_000
 _TRIES: Final = 2_000
 _QUOTED: Final = 800
+_DOTS: Final = " .…\n"
 _FORM: Final = '[{"prompt": "…", "response": "…"}]'
 
 
@@ -70,7 +71,7 @@ def teacher_messages(category: Category, notes: str, file: str, chunk: Chunk, wa
 
 def corrected_messages(asked: Sequence[Message], answer: str, error: str) -> list[Message]:
     """Asks once more after an answer that could not be read, and says what was wrong with it."""
-    short = answer.strip()[:_QUOTED] or "(nothing)"
+    short = harmless(answer.strip()[:_QUOTED]) or "(nothing)"
     again = f"That could not be used: {error}. Write only the JSON list, with nothing before or behind it: {_FORM}"
     return [*asked, Message("assistant", short), Message("user", again)]
 
@@ -163,4 +164,6 @@ def _example(item: Mapping[str, Any]) -> Example | str:
         response = json.dumps(response, ensure_ascii=False, indent=2)
     if not isinstance(response, str) or not response.strip():
         return "an example has no text as `response`"
+    if not prompt.strip(_DOTS) or not response.strip(_DOTS):
+        return "an example is the empty form itself"
     return Example(prompt.strip(), response.strip())

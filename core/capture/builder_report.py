@@ -18,13 +18,15 @@ Ended = Literal["all read", "limit reached", "interrupted", "failed"]
 
 @dataclass(slots=True)
 class BuildReport:
-    """What a call did so far. `files` = `files_read` + those skipped + those left for the next call.
+    """What a call did so far.
 
-    files_read: files of which at least one chunk was read, `files_whole` those read to their end. skipped: files and
-    folders by reason, with up to 20 names each in `skipped_files`. chunks: read in this call; `thin_chunks` said too
-    little to ask about, `chunks_left` are for the next call. made, refused: examples; a chunk that gave no example
-    counts as one refused. refusals: up to 5 of each kind. passing: how many of `made` the training gate lets pass at
-    once, `held_back` the others by reason. replaced: what the sanitiser replaced, by kind. failure: what broke it off.
+    files: files found, of which `files_read` were read at least in part (`files_whole` to their end) and `files_left`
+    not yet begun; the others are skipped. A folder that is left out as a whole counts as one. skipped: how many by
+    reason, with up to 20 names each in `skipped_files`. chunks: read in this call; `chunks_left` are for the next one,
+    `thin_chunks` are parts of the files read that say too little to ask about. made, refused: examples; a chunk that
+    gave no example counts as one refused. refusals: up to 5 of each kind. passing: how many of `made` the training gate
+    lets pass at once, `held_back` the others by reason. replaced: what the sanitiser replaced, by kind. failure: what
+    broke the call off.
     """
 
     folder: str
@@ -34,6 +36,7 @@ class BuildReport:
     files: int = 0
     files_read: int = 0
     files_whole: int = 0
+    files_left: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     skipped_files: dict[str, list[str]] = field(default_factory=dict)
     chunks: int = 0
@@ -74,6 +77,7 @@ class BuildReport:
                 "found": self.files,
                 "read": self.files_read,
                 "whole": self.files_whole,
+                "left": self.files_left,
                 "skipped": sum(self.skipped.values()),
             },
             "skipped": dict(self.skipped.most_common()),

@@ -22,13 +22,19 @@ from core.paths import Home
 from storage.db import Store
 
 NUM_CTX: Final = 8192
+_UNREADABLE: Final = "unreadable answer"
+_REFUSED: Final = "refused by the model server"
+UNUSABLE: Final = frozenset({_UNREADABLE, _REFUSED})
+"""The kinds of an UnusableError."""
 _TOKENS: Final = 1024
 _TOKENS_EACH: Final = 768
 _PROBE: Final = (Message("user", "Say yes."),)
 
 
 class UnusableError(Exception):
-    """The teacher gave nothing for a chunk; the message says why. It can be asked about the next one."""
+    """The teacher gave nothing for a chunk; the message says why, `kind` is one of `UNUSABLE`.
+
+    It can be asked about the next one."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -67,7 +73,7 @@ class Teacher:
         try:
             return read_examples(answer, wanted)
         except UnreadableError as error:
-            raise UnusableError("unreadable answer", f"asked twice: {_why(error, cut)}") from error
+            raise UnusableError(_UNREADABLE, f"asked twice: {_why(error, cut)}") from error
 
     def _ask(self, messages: list[Message], sampling: Sampling) -> tuple[str, bool]:
         """The answer, and whether it was cut off."""
@@ -77,7 +83,7 @@ class Teacher:
             # A chunk that is too long for the model is no reason to stop; a server that is gone is. A question that
             # any model can answer tells the two apart.
             self.backend.generate(self.model, _PROBE, Sampling(temperature=0.0, max_tokens=1))
-            raise UnusableError("refused by the model server", error.message) from error
+            raise UnusableError(_REFUSED, error.message) from error
         return answer.text, answer.finish_reason == "length"
 
 

@@ -54,7 +54,10 @@ class Encoder:
         self._control_texts = frozenset(control.values()) | frozenset(tokenizer.all_special_tokens)
 
     def encode_items(self, items: Sequence[DatasetItem]) -> Encoded:
-        """Every item as a conversation of system prompt and earlier turns (where there are any), prompt and target; weights cut to 0-3."""
+        """Every item as a conversation: system prompt and earlier turns (where there are any), prompt and target.
+
+        Weights are cut to 0-3.
+        """
         examples: list[Example] = []
         counts: Counter[str] = Counter()
         for item in items:
