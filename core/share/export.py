@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
 import os
 import secrets
@@ -24,10 +21,10 @@ from core.paths import write_whole
 from core.share.choose import Choice, Example, choose, outcome_of
 from core.share.folders import FOLDERS
 from core.share.formats import FORMATS, ExportFormat, Row
+from core.share.writers import write_rows
 from storage.db import Store, flush
 
 _TITLE = "Nothing was exported"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +171,8 @@ def _rows(
 def _write_whole(path: Path, chosen: ExportFormat, rows: Iterator[Row], counted: _Counted) -> str:
     """Writes the rows under a temporary name, then renames; the SHA-256 of the file. Raises when there are none."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    digest = hashlib.sha256()
     try:
-        with partial.open("xb") as file:
-            for piece in _pieces(chosen, rows):
-                data = piece.encode("utf-8", "replace")
-                digest.update(data)
-                file.write(data)
+        digest = write_rows(partial, chosen, rows)
         if not counted.rows:
             raise FinetuneError(
                 f"No event passes the filters for {chosen.title}.",
@@ -191,42 +183,4 @@ def _write_whole(path: Path, chosen: ExportFormat, rows: Iterator[Row], counted:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return digest.hexdigest()
-
-
-def _pieces(chosen: ExportFormat, rows: Iterator[Row]) -> Iterator[str]:
-    match chosen.shape:
-        case "jsonl":
-            for row in rows:
-                yield json.dumps(row, ensure_ascii=False) + "\n"
-        case "json":
-            separator = "[\n"
-            for row in rows:
-                yield separator + json.dumps(row, ensure_ascii=False)
-                separator = ",\n"
-            yield "\n]\n"
-        case "csv":
-            yield from _csv(rows)
-        case "spreadsheet":
-            yield "\ufeff"
-            yield from _csv({key: spreadsheet_cell(value) for key, value in row.items()} for row in rows)
-
-
-def spreadsheet_cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: one that could begin one gets an apostrophe before it.
-
-    The characters are those that OWASP's page on CSV injection names, with their full-width forms.
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def _csv(rows: Iterator[Row]) -> Iterator[str]:
-    header: list[str] | None = None
-    for row in rows:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, header or list(row), lineterminator="\r\n")
-        if header is None:
-            header = list(row)
-            writer.writeheader()
-        writer.writerow(row)
-        yield text.getvalue()
+    return digest

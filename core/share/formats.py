@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from core.share.choose import Example, Kind
 from core.share.reviews import argilla, label_studio, record, table
 
-Shape = Literal["jsonl", "json", "csv", "spreadsheet"]
+Shape = Literal["jsonl", "json", "csv", "spreadsheet", "sqlite"]
 Row = dict[str, Any]
 _SHAREGPT: Final = {"user": "human", "assistant": "gpt", "tool": "observation", "system": "system"}
 
@@ -184,6 +184,7 @@ _ALL: Final = (
     ExportFormat(
         "spreadsheet", "the table for a spreadsheet, no text a formula", "events", "spreadsheet", table, _anything
     ),
+    ExportFormat("sqlite", "a SQLite file of events with a text index", "events", "sqlite", table, _anything),
     ExportFormat("record", "events as `finetune-tui record` takes them", "events", "jsonl", record, _anything),
 )
 FORMATS: Final[Mapping[str, ExportFormat]] = {each.name: each for each in _ALL}
