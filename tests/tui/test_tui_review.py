@@ -256,3 +256,16 @@ async def test_hostile_text_is_shown_inert(
             await pilot.press("escape", "b")
             await settle(pilot)
     assert all(row.verdict == "bad" for row in events.iter_events(store, events.EventFilter()))
+
+
+async def test_an_answer_from_a_chat_shows_the_turns_before_it(
+    home: Home, store: Store, an_event: Callable[..., NewEvent]
+) -> None:
+    turns = [{"role": "user", "content": "Draw [bold]a shop"}, {"role": "assistant", "content": "erDiagram \x1b[31m"}]
+    events.add(store, an_event(1, prompt="Add orders", history=turns))
+    app = FinetuneApp(home)
+    async with app.run_test(size=SIZE) as pilot:
+        await open_review(pilot)
+        text = shown(pilot)
+    assert text.index("Earlier in this chat (2 turns)") < text.index("user: Draw [bold]a shop") < text.index("Prompt\n")
+    assert "\x1b" not in text
