@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from textual.message import Message
@@ -262,7 +263,7 @@ async def test_an_answer_from_a_chat_shows_the_turns_before_it(
     home: Home, store: Store, an_event: Callable[..., NewEvent]
 ) -> None:
     turns = [{"role": "user", "content": "Draw [bold]a shop"}, {"role": "assistant", "content": "erDiagram \x1b[31m"}]
-    events.add(store, an_event(1, prompt="Add orders", history=turns))
+    events.add(store, replace(an_event(1, prompt="Add orders"), history=turns))
     app = FinetuneApp(home)
     async with app.run_test(size=SIZE) as pilot:
         await open_review(pilot)

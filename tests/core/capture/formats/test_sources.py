@@ -68,7 +68,7 @@ def seen(rows: list[Row]) -> list[object]:
         ("cut.jsonl", '{"a":1}\n{"a":', [{"a": 1}, "ERROR"]),
         ("broken_element.json", '[{"a":1},{"a":},{"a":"} ]"},{"a":3}]', [{"a": 1}, "ERROR", {"a": "} ]"}, {"a": 3}]),
         ("garbage.json", "nonsense", ["ERROR"]),
-        ("unclosed.json", "[1,2,x,3]", [1, 2, "ERROR"]),
+        ("stray_word.json", "[1,2,x,3]", [1, 2, "ERROR", 3]),
         ("nan.json", '[{"a":NaN,"b":-Infinity}]', [{"a": None, "b": None}]),
         ("twice.jsonl", '{"a":1,"a":2}', [{"a": 2}]),
         ("huge_number.json", '[{"a":' + "9" * 5000 + '},{"a":1}]', ["ERROR", {"a": 1}]),

@@ -11,11 +11,11 @@ const { default: purifier } = await installed("dompurify/dist/purify.es.mjs");
 // Without a browser there is nothing to clean texts with, and a text says nothing about the grammar.
 purifier.addHook = () => {};
 purifier.sanitize = (text) => text;
-// A `box` asks the browser whether its first word is a colour, which says nothing about the grammar either.
-globalThis.Option ??= class {
-  style = {};
-};
 const { default: mermaid } = await installed("mermaid/dist/mermaid.core.mjs");
+// `box` asks the browser whether its first word is a colour, `details` asks for an element: neither is grammar.
+globalThis.CSS = { supports: () => false };
+globalThis.window = { CSS: globalThis.CSS };
+globalThis.document = { getElementById: () => null };
 
 const accepts = async (diagram) => {
   try {
