@@ -76,6 +76,7 @@ class _Reader:
     def __init__(self, body: str, first_line: int) -> None:
         text = hide_entities(body.replace("\r", "\n"))
         self._cursor = Cursor(text + "\n", first_line)
+        self._last_line = first_line + body.count("\n")
         self._blocks: list[tuple[str, int]] = []
         self._roles = Roles()
         self.graph = Graph(kind="sequence")
@@ -104,7 +105,7 @@ class _Reader:
         return not self._cursor.ended()
 
     def _problem(self, message: str, line: int) -> None:
-        self.graph.problems.append(SyntaxProblem(line, message))
+        self.graph.problems.append(SyntaxProblem(min(line, self._last_line), message))
 
     def _skip(self) -> None:
         self._cursor.take(_SKIPPED)

@@ -84,9 +84,12 @@ class _Reader:
     def __init__(self, body: str, first_line: int) -> None:
         text = hide_entities(body.replace("\r", "\n")) + "\n"
         self._cursor = Cursor(text, first_line)
+        self._last_line = first_line + body.count("\n")
         self._words = StateWords(self._cursor)
         self._directions = Marks(_DIRECTION, text)
         self._note_ends = Marks(_NOTE_END, text)
+        self._composites: set[str] = set()
+        self._described: dict[str, list[int]] = {}
         self._scopes: list[tuple[str, int]] = []
         self.graph = Graph(kind="state")
 
@@ -106,6 +109,13 @@ class _Reader:
                 cursor.at = cursor.line_end()
         for name, at in self._scopes[:MAX_PROBLEMS]:
             self._problem(f"the composite state `{name}` is never closed with `}}`", at)
+        if not self.graph.problems:
+            self._check_composites()
+
+    def _check_composites(self) -> None:
+        for name, places in self._described.items():
+            if len(places) > 1 and name in self._composites and len(self.graph.problems) < MAX_PROBLEMS:
+                self._problem(f"the composite state `{name}` has more than one description", places[1])
 
     def _more(self) -> bool:
         self._skip()
@@ -114,7 +124,8 @@ class _Reader:
         return not self._cursor.ended()
 
     def _problem(self, message: str, at: int | None) -> None:
-        self.graph.problems.append(SyntaxProblem(self._cursor.line(at), message))
+        line = min(self._cursor.line(at), self._last_line)
+        self.graph.problems.append(SyntaxProblem(line, message))
 
     def _skip(self) -> None:
         self._cursor.take(_SKIPPED_INSIDE if self._scopes else _SKIPPED)
@@ -160,6 +171,7 @@ class _Reader:
             self.graph.links.append(Link(source.id, target.id, self._text(), self._cursor.line(at), "-->"))
         elif label := self._text():
             source.label = label
+            self._describe(source.id, at)
 
     def _text(self) -> str:
         self._skip()
@@ -171,9 +183,8 @@ class _Reader:
         self._skip()
         at = cursor.at
         if cursor.take(_STAR):
-            scope = self._scopes[-1][0] if self._scopes else "root"
             kind = "end" if is_target else "start"
-            element = self._add(f"{scope}_{kind}", at, kind)
+            element = self._add(self._start(kind), at, kind)
         else:
             element = self._add(self._id(wanted), at)
         self._skip()
@@ -204,11 +215,24 @@ class _Reader:
         if head.broken:
             self._skip()
         opened = self._openable(head) and self._cursor.take(_OPEN) is not None
+        name = self._start() if head.id == "[*]" else head.id
         if opened:
-            self._scopes.append((head.id, at))
+            self._scopes.append((name, at))
+            self._composites.add(name)
+        elif head.label and ":" in name:
+            name = name.split(":")[0].strip()
+            self._describe(name, at)
+        if head.label:
+            self._describe(name, at)
         if head.kind or opened:
-            element = self._add(head.id, at, "composite" if opened else head.kind)
+            element = self._add(name, at, "composite" if opened else head.kind)
             element.label = head.label or element.label
+
+    def _start(self, kind: str = "start") -> str:
+        return f"{self._scopes[-1][0] if self._scopes else 'root'}_{kind}"
+
+    def _describe(self, name: str, at: int) -> None:
+        self._described.setdefault(name, []).append(at)
 
     def _openable(self, head: StateHead) -> bool:
         # A brace on the line after opens a composite state, but not inside another one.
@@ -230,7 +254,7 @@ class _Reader:
                 raise Refused("the note has no text after `:` and no `end note`", at)
             cursor.at = end
         name = restore_entities(match.group(1))
-        self._add(f"{self._scopes[-1][0] if self._scopes else 'root'}_start" if name == "[*]" else name, at)
+        self._add(self._start() if name == "[*]" else name, at)
 
     def _click(self) -> None:
         cursor = self._cursor

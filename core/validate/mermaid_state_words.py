@@ -107,7 +107,11 @@ class StateWords:
         if words:
             brace = self._braces.first_from(words.end())
             if brace is not None and "\n" not in cursor.text[words.end() : brace]:
-                raise cursor.expected('a state name of one word (or `"a name" as id`) before the brace')
+                if "\n" in words.group():
+                    raise Refused(
+                        "a bare `state` cannot stand right before a line with a brace: leave it out", cursor.at
+                    )
+                raise cursor.expected('one word (or `"a name" as id`) before the brace')
         return restore_entities(cursor.need(_NAME, "the name of a state").group())
 
     def _aliased(self, label: str) -> StateHead:
@@ -116,6 +120,6 @@ class StateWords:
         if self._sort() is not None or not cursor.take(_AS):
             raise cursor.expected("`as` and an id after the name in quotes")
         match = cursor.take(_ALIAS)
-        name = restore_entities(match.group()).split(":")[0].strip() if match else ""
+        name = restore_entities(match.group()).strip() if match else ""
         cursor.take(_SKIPPED)
         return StateHead(name, label, "state", named=True, broken=cursor.take(_BREAK) is not None)

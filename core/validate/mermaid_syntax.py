@@ -22,7 +22,7 @@ _COMMENT_LINE = re.compile(r"^[ \t]*%%.*$", re.M)
 _BLANK = re.compile(r"[ \t\r\f\v]*")
 _SPACE = re.compile(r"\s*")
 _LINE_REST = re.compile(r"[^\n]*")
-_HEADER = re.compile(r"erDiagram\b", re.I)
+_HEADER = re.compile(r"erDiagram\b")
 _SETTING = re.compile(
     r"(?:accTitle\s*:[^\n]*|accDescr\s*:[^\n]*|accDescr\s*\{[^}]*\}|title[ \t]+[^\n{|}:]+(?=\n|\Z)"
     r"|direction[ \t]+(?:TB|BT|RL|LR)[^\n]*|(?:style|classDef)[ \t]+[\w,*-]+[ \t]+[\w-]+[ \t]*:[^\n]*"
