@@ -25,7 +25,7 @@ from core.capture.judged import Judged
 from core.capture.keep import Recorded
 from core.capture.record import Recorder
 from core.capture.rejects import Rejects
-from core.capture.workers import Batch, Prepared, Preparers, useful_processes
+from core.capture.workers import Batch, Prepared, Preparers, rare_collection, useful_processes
 from core.errors import FinetuneError
 from storage import imports
 from storage.db import lean
@@ -91,6 +91,7 @@ class Importer:
         rows = _rows(plan, position, options)
         with (
             lean(self._store),
+            rare_collection(),
             Rejects(target, counts.rejects_bytes) as rejects,
             Preparers(self._recorder.preparer, now, self._processes) as pool,
         ):

@@ -135,22 +135,25 @@ def _elements(text: JsonText) -> Iterator[tuple[Any, str]]:
         if sign == ",":
             text.take()
         else:
-            value, problem = _element(text)
+            value, problem = _element(text, among=True)
             yield value, problem
             if problem and not text.peek():
                 return
     yield None, "The file ends before its list does; it was cut off."
 
 
-def _element(text: JsonText) -> tuple[Any, str]:
+def _element(text: JsonText, *, among: bool = False) -> tuple[Any, str]:
+    """The value that starts here, or the reason why it is none; `among` others in a list the next one can be found."""
     opened = text.peek()
     try:
         return text.value(), ""
     except BrokenValue as error:
         problem = str(error)
     if opened not in ("{", "["):
-        # Nothing says where the next row would start.
-        text.drain()
+        if among:
+            text.pass_plain()
+        else:
+            text.drain()
     elif not text.skip() and problem != TOO_LARGE:
         problem = CUT_OFF
     return None, problem

@@ -22,6 +22,7 @@ CUT_OFF: Final = "The file ends in the middle of it; it was cut off."
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _NOT_SPACE: Final = re.compile(r"[^ \t\r\n]")
 _STRUCTURE: Final = re.compile(r'["\\{}\[\]]')
+_VALUE_OR_COMMA: Final = re.compile(r'[,"{}\[\]]')
 # Within so many characters of the window's end a complaint may only mean that the rest has not been read.
 _EDGE: Final = 16
 
@@ -116,6 +117,18 @@ class JsonText:
                 depth += 1 if sign in "{[" else -1
             if depth <= 0 and not quoted:
                 return True
+
+    def pass_plain(self) -> None:
+        """Passes what starts here and is no list or object: a text up to its end, else up to where a value could be."""
+        if self.peek() == '"':
+            self.skip()
+            return
+        self._at += 1
+        while (found := _VALUE_OR_COMMA.search(self._text, self._at)) is None:
+            self._at = len(self._text)
+            if not self._more():
+                return
+        self._at = found.start()
 
     def drain(self) -> None:
         """Passes all that is left; for text in which nothing can be found any more."""

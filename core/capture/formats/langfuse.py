@@ -55,7 +55,7 @@ class LangfuseExport:
     }
 
     def matches(self, source: Source, sample: Sequence[Any]) -> float:
-        """0.95 when the rows are of one of Langfuse's four kinds."""
+        """0.95 when the rows are of one of Langfuse's kinds."""
         return share(sample, lambda row: bool(_kind(camel(row))))
 
     def lessons(self, source: Source) -> Iterator[tuple[Row, Lessons | RowError]]:
@@ -70,6 +70,8 @@ def _kind(row: Mapping[str, Any]) -> str:
         return "observation"
     if {"name", "dataType"} <= row.keys() and not {"value", "stringValue"}.isdisjoint(row):
         return "score"
+    if {"name", "dataType"} <= row.keys() and ({"minValue", "maxValue"} <= row.keys() or "categories" in row):
+        return "score config"
     if {"input", "expectedOutput"} <= row.keys() and not {
         "datasetId",
         "datasetName",
@@ -104,8 +106,8 @@ def _lessons(row: Mapping[str, Any], scores: Scores, last: Mapping[str, str]) ->
         return _observation(row, scores, last)
     if kind == "item":
         return _item(row)
-    if kind == "score":
-        raise RowError("It is a score, without prompt and answer; it counts with the traces or observations beside it.")
+    if kind in ("score", "score config"):
+        raise RowError(f"It is a {kind} and holds no answer; it counts for the traces or observations beside it.")
     if not {"input", "output"} <= row.keys():
         raise RowError("It is neither a trace nor an observation nor a dataset item: input or output is missing.")
     return _trace(row, scores)

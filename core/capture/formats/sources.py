@@ -89,7 +89,7 @@ class TableSource:
     kind = "sqlite"
 
     def __init__(self, name: str, path: Path, table: str, others: tuple[str, ...]) -> None:
-        self.name = f"{name}#{table}"
+        self.name = f"{name}#{_shown(table)}"
         self._file = name
         self._path = path
         self._table = table

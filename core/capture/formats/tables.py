@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import chain
@@ -15,7 +16,7 @@ from core.capture.formats.encoding import NOT_UTF8, ROW_BYTES, lines
 from core.capture.formats.json_text import TOO_LARGE
 from core.capture.formats.parts import Row
 from core.errors import FinetuneError
-from storage.foreign import open_foreign
+from storage.foreign import Foreign, open_foreign
 
 _DELIMITERS: Final = ",\t;|"
 _QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
@@ -131,15 +132,29 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+@contextmanager
+def _database(path: Path) -> Iterator[Foreign]:
+    try:
+        with open_foreign(path) as database:
+            yield database
+    except UnicodeError as error:
+        # A name in the schema is no text: neither SQLite's complaint about it nor a query for it can be decoded.
+        raise FinetuneError(
+            f"{path.name} cannot be read as a SQLite database: its schema is damaged.",
+            title="The database was not read",
+            hint="Fetch or copy it again; the copy may have been made while it was written to.",
+        ) from error
+
+
 def sqlite_tables(path: Path) -> tuple[str, ...]:
-    """The names of a database's own tables. Raises StoreError when it cannot be read."""
-    with open_foreign(path) as database:
+    """The names of a database's own tables. Raises FinetuneError when it cannot be read."""
+    with _database(path) as database:
         return database.tables()
 
 
 def sqlite_rows(path: Path, table: str) -> Iterator[Row]:
-    """The rows of a table in the order in which they were written. Raises StoreError when it cannot be read."""
-    with open_foreign(path) as database:
+    """The rows of a table in the order in which they were written. Raises FinetuneError when it cannot be read."""
+    with _database(path) as database:
         for number, values in enumerate(database.rows(table), 1):
             plain = {key: _plain(value) for key, value in values.items()}
             damaged = any(isinstance(value, str) and _ESCAPED.search(value) for value in plain.values())

@@ -134,10 +134,8 @@ class RawText(RowFormat):
 
     def matches(self, source: Source, sample: Sequence[Any]) -> float:
         """0.4 when the rows are little more than a text."""
-        small = all(isinstance(row, dict) and len(row) <= 3 for row in sample)
-        return (
-            0.4 * share(sample, "text", without=frozenset({"prompt", "response", "label", "options"})) if small else 0
-        )
+        small = [row if isinstance(row, dict) and len(row) <= 3 else None for row in sample]
+        return 0.4 * share(small, "text", without=frozenset({"prompt", "response", "label", "options"}))
 
     def read(self, value: Any) -> Lessons:
         """The answers in a written-out chat. Raises RowError for any other text."""
