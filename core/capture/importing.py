@@ -93,7 +93,7 @@ class Importer:
             lean(self._store),
             rare_collection(),
             Rejects(target, counts.rejects_bytes) as rejects,
-            Preparers(self._recorder.preparer, now, self._processes) as pool,
+            Preparers(self._recorder.preparer, _written_at(path, now), self._processes) as pool,
         ):
             for batch, prepared in pool.map(_batches(rows)):
                 with self._store.transaction():
@@ -218,9 +218,17 @@ def _batches(rows: Iterator[Taken]) -> Iterator[tuple[list[Taken], Batch]]:
         yield batch, [each.incoming for each in batch]
 
 
+def _written_at(path: Path, now: float) -> float:
+    """The time of rows that tell none: when the newest file was written, so that reading it again says nothing new."""
+    return max(0.0, min(now, max((each.stat().st_mtime for each in _files(path)), default=now)))
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
 def _key(path: Path, options: ImportOptions) -> str:
     """The same for the same content at the same place, read in the same way."""
-    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    seen = [(str(each.absolute()), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
+    seen = [(str(each.absolute()), each.stat().st_size, each.stat().st_mtime_ns) for each in _files(path)]
     text = json.dumps([str(path.absolute()), seen, asdict(options)], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

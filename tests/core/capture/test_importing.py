@@ -286,3 +286,15 @@ def outcome(rows: list[dict[str, Any]], factory: pytest.TempPathFactory) -> Any:
         made = [(pair.prompt, pair.chosen, pair.rejected, pair.margin) for pair in pairs.list_pairs(store, "erd")]
         assert all(judgments.current(store, event.id) is not None for event in stored(store) if event.verdict)
         return sorted(found, key=str), sorted(made)
+
+
+def test_statements_that_contradict_each_other_settle_the_same_way_each_time(
+    recorder: Recorder, store: Store, tmp_path: Path
+) -> None:
+    untimed = {key: value for key, value in ROWS[0].items() if key != "created_at"}
+    path = write(tmp_path / "rows.jsonl", [{**untimed, "verdict": "bad"}, {**untimed, "verdict": "good"}])
+    run(recorder, path)
+    (event,) = stored(store)
+    assert (event.verdict, event.created_at) == ("bad", path.stat().st_mtime)
+    assert run(recorder, path).counts.merged == 2
+    assert stored(store) == [event]
