@@ -62,6 +62,16 @@ def clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+LISTED = "(SELECT value FROM json_each(?))"
+"""For an IN of any length: one statement, where a placeholder for each value would make one for each length, and every
+such statement stays in memory."""
+
+
+def listed(values: Sequence[int | str]) -> str:
+    """The parameter of `LISTED`."""
+    return _encode(values)
+
+
 def placeholders(count: int) -> str:
     """`?, ?, …` for an IN list."""
     return ", ".join("?" * count)

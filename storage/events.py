@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import chain
 from typing import Any, Literal
 
-from storage.columns import RowReader, clean, placeholders, to_json
+from storage.columns import LISTED, RowReader, clean, listed, placeholders, to_json
 from storage.db import Store
 from storage.errors import NotFoundError
 from storage.rows import CategoryCounts, EventFilter, EventRow, EventSummary, NewEvent, Tier
@@ -145,8 +145,8 @@ def summaries(store: Store, ids: Sequence[int]) -> list[EventSummary]:
 def _by_ids(store: Store, columns: str, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
-        sql = f"SELECT {columns} FROM events WHERE id IN ({placeholders(len(chunk))})"
-        found = {values[0]: values for values in store.rows(sql, chunk)}
+        sql = f"SELECT {columns} FROM events WHERE id IN {LISTED}"
+        found = {values[0]: values for values in store.rows(sql, (listed(chunk),))}
         yield from (found[event_id] for event_id in chunk if event_id in found)
 
 
@@ -158,15 +158,11 @@ def find_by_hash(store: Store, category: str, content_hash: str) -> int | None:
 
 def ids_by_hash(store: Store, category: str, hashes: Sequence[str]) -> dict[str, int]:
     """The oldest event with each of these contents, for those that are there."""
-    found: dict[str, int] = {}
-    for start in range(0, len(hashes), _CHUNK):
-        chunk = hashes[start : start + _CHUNK]
-        sql = (
-            "SELECT content_hash, min(id) FROM events WHERE category = ? "
-            f"AND content_hash IN ({placeholders(len(chunk))}) GROUP BY content_hash"
-        )
-        found.update(store.rows(sql, (category, *chunk)))
-    return found
+    sql = (
+        "SELECT content_hash, min(id) FROM events WHERE category = ? "
+        f"AND content_hash IN {LISTED} GROUP BY content_hash"
+    )
+    return dict(store.rows(sql, (category, listed(hashes))))
 
 
 def event_ids(store: Store, chosen: EventFilter, *, order: Order = "newest") -> array[int]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from storage.columns import placeholders
+from storage.columns import LISTED, listed
 from storage.db import Store
 
-_CHUNK = 900
 PER_KEY = 8
 """Events looked at under one key: a key that very many share (a stock answer) tells little more with more of them."""
 
@@ -22,12 +21,10 @@ def add(store: Store, keys: Mapping[int, Sequence[int]]) -> None:
 
 def sharing(store: Store, keys: Iterable[int]) -> dict[int, list[int]]:
     """For each of these keys that is known: the oldest events that have it, at most 8."""
-    wanted = sorted(set(keys))
     found: dict[int, list[int]] = {}
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
-        sql = f"SELECT key, event_id FROM near_keys WHERE key IN ({placeholders(len(chunk))}) ORDER BY key, event_id"
-        for key, event_id in store.rows(sql, chunk):
+    sql = f"SELECT key, event_id FROM near_keys WHERE key IN {LISTED} ORDER BY key, event_id"
+    with store.reading(sql, (listed(sorted(set(keys))),)) as rows:
+        for key, event_id in rows:
             own = found.setdefault(key, [])
             if len(own) < PER_KEY:
                 own.append(event_id)
