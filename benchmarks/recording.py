@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.feedback import rows
 from benchmarks.record import append
 from core.loop import LearningLoop
-from core.validate.mermaid_er import MermaidErValidator
+from core.validate.mermaid.er import MermaidErValidator
 
 
 def timed(call: Callable[[dict[str, Any]], object], events: list[dict[str, Any]]) -> list[float]:

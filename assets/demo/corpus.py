@@ -27,8 +27,8 @@ from assets.demo.vocabulary import (
     VERBS,
 )
 from assets.demo.voices import RULES, VOICES, Voice
-from core.validate.mermaid_er import snake_case
-from core.validate.mermaid_syntax import Entity, parse
+from core.validate.mermaid.er import snake_case
+from core.validate.mermaid.er_syntax import Entity, parse
 
 Split = Literal["train", "feedback", "held_out"]
 _HELD_OUT_SLOTS = (0,)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.demo.corpus import Request, requests
-from core.validate.mermaid_er import MermaidErValidator
+from core.validate.mermaid.er import MermaidErValidator
 from core.validate.validator import Validation
 
 if TYPE_CHECKING:

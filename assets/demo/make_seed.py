@@ -21,7 +21,7 @@ from core.backends.backend import Generation, Message, Sampling
 from core.backends.llamacpp import LlamaCppBackend
 from core.paths import write_whole
 from core.release.gguf import export_gguf
-from core.validate.mermaid_er import MermaidErValidator
+from core.validate.mermaid.er import MermaidErValidator
 
 HERE = Path(__file__).parent
 TARGET = HERE / "seed_feedback.jsonl"

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from core.capture import mention_rules, number_rules, phone_rules, pii_rules, secret_rules, wallets
-from core.capture.found import Found
+from core.capture.private import mention_rules, number_rules, phone_rules, pii_rules, secret_rules, wallets
+from core.capture.private.found import Found
 
 Seen = dict[tuple[str, str], str]
 Rule = Callable[[str], Iterable[Found]]

@@ -24,8 +24,8 @@ GROUP: Final = "finetune_tui.validators"
 # Each module has a factory `make(options)`; it is imported when a category asks for it first.
 BUILT_IN: Final[Mapping[str, str]] = {
     "none": "core.validate.plain",
-    "mermaid_er": "core.validate.mermaid_er",
-    "mermaid": "core.validate.mermaid",
+    "mermaid_er": "core.validate.mermaid.er",
+    "mermaid": "core.validate.mermaid.validator",
     "python": "core.validate.python_code",
     "openapi": "core.validate.openapi",
     "api_docs": "core.validate.api_docs",

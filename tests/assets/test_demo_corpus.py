@@ -19,8 +19,8 @@ from assets.demo.corpus import (
 )
 from assets.demo.vocabulary import DOMAINS
 from assets.demo.voices import RULES, VOICES
-from core.validate.mermaid_er import MermaidErValidator
-from core.validate.mermaid_syntax import parse
+from core.validate.mermaid.er import MermaidErValidator
+from core.validate.mermaid.er_syntax import parse
 
 
 def score(request: Request, diagram: str) -> float:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from core.capture.builder import Builder
-from core.capture.builder_files import LeftOutError, read_text
-from core.capture.builder_plan import MAX_CHUNKS, MAX_PER_CHUNK, BuildOptions
-from core.capture.builder_report import BuildReport
-from core.capture.builder_teacher import NUM_CTX, Teacher, teacher_file
+from core.capture.building.builder import Builder
+from core.capture.building.files import LeftOutError, read_text
+from core.capture.building.plan import MAX_CHUNKS, MAX_PER_CHUNK, BuildOptions
+from core.capture.building.report import BuildReport
+from core.capture.building.teacher import NUM_CTX, Teacher, teacher_file
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home

@@ -17,10 +17,10 @@ import pytest
 from assets import ASSETS
 from core.backends.backend import Generation, Message, Sampling
 from core.backends.llamacpp import LlamaCppBackend
-from core.capture.builder import Builder
-from core.capture.builder_plan import BuildOptions
-from core.capture.builder_report import BuildReport
-from core.capture.builder_teacher import Teacher, teacher_file
+from core.capture.building.builder import Builder
+from core.capture.building.plan import BuildOptions
+from core.capture.building.report import BuildReport
+from core.capture.building.teacher import Teacher, teacher_file
 from core.capture.record import Recorder
 from core.categories import load_categories
 from core.config import load_config

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.capture.builder_chunks import MAX_CHARS, chunks_of, progress_hashes
-from core.capture.builder_files import MAX_BYTES, Candidate, LeftOutError, Skipped, files_of, read_text
-from core.capture.builder_ignore import is_ignored, rules_of
+from core.capture.building.chunks import MAX_CHARS, chunks_of, progress_hashes
+from core.capture.building.files import MAX_BYTES, Candidate, LeftOutError, Skipped, files_of, read_text
+from core.capture.building.ignore import is_ignored, rules_of
 
 
 def write(root: Path, *names: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.capture.builder_checks import _LEANS
-from core.capture.builder_chunks import Chunk
-from core.capture.builder_prompts import Example, UnreadableError, read_examples, teacher_messages
+from core.capture.building.checks import _LEANS
+from core.capture.building.chunks import Chunk
+from core.capture.building.prompts import Example, UnreadableError, read_examples, teacher_messages
 from core.categories import Category
 
 ONE = {"prompt": "Which day is it?", "response": "Monday."}

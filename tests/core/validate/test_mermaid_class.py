@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.validate.mermaid_class import MAX_PROBLEMS, parse
-from core.validate.mermaid_graph import Graph, body_of
+from core.validate.mermaid.class_diagram import MAX_PROBLEMS, parse
+from core.validate.mermaid.graph import Graph, body_of
 
 CORPUS = Path(__file__).parent / "mermaid_corpus" / "class.jsonl"
 ENTRIES = [json.loads(line) for line in CORPUS.read_text(encoding="utf-8").splitlines()]

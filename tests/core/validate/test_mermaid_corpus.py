@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from core.validate import mermaid_class, mermaid_flowchart, mermaid_sequence, mermaid_state, mermaid_syntax
-from core.validate.mermaid_graph import Graph, SyntaxProblem, body_of
+from core.validate.mermaid import class_diagram, er_syntax, flowchart, sequence, state
+from core.validate.mermaid.graph import Graph, SyntaxProblem, body_of
 
 CORPUS = Path(__file__).parent / "mermaid_corpus"
 PARSERS: dict[str, Callable[[str, int], Graph]] = {
-    "class": mermaid_class.parse,
-    "flowchart": mermaid_flowchart.parse,
-    "sequence": mermaid_sequence.parse,
-    "state": mermaid_state.parse,
+    "class": class_diagram.parse,
+    "flowchart": flowchart.parse,
+    "sequence": sequence.parse,
+    "state": state.parse,
 }
 KINDS = [*PARSERS, "er"]
 
@@ -27,7 +27,7 @@ def load(kind: str) -> list[dict[str, object]]:
 
 
 def problems_of(kind: str, text: str) -> list[SyntaxProblem]:
-    return mermaid_syntax.parse(text).problems if kind == "er" else PARSERS[kind](*body_of(text)).problems
+    return er_syntax.parse(text).problems if kind == "er" else PARSERS[kind](*body_of(text)).problems
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.validate.mermaid_er import INVALID_CAP, MermaidErValidator, Weights, is_sensible_label, snake_case
-from core.validate.mermaid_syntax import parse
+from core.validate.mermaid.er import INVALID_CAP, MermaidErValidator, Weights, is_sensible_label, snake_case
+from core.validate.mermaid.er_syntax import parse
 from core.validate.validator import Validation, Validator
 
 ASKED = {"entities": ["customer", "order"]}

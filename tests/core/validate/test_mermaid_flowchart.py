@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.validate.mermaid_flow_data import SHAPES
-from core.validate.mermaid_flowchart import MAX_LINKS, MAX_PROBLEMS, parse
-from core.validate.mermaid_graph import Graph, body_of
+from core.validate.mermaid.flow_data import SHAPES
+from core.validate.mermaid.flowchart import MAX_LINKS, MAX_PROBLEMS, parse
+from core.validate.mermaid.graph import Graph, body_of
 
 CORPUS = Path(__file__).parent / "mermaid_corpus" / "flowchart.jsonl"
 ENTRIES = [json.loads(line) for line in CORPUS.read_text(encoding="utf-8").splitlines()]

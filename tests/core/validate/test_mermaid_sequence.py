@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.validate.mermaid_graph import Graph, Link, body_of
-from core.validate.mermaid_sequence import parse
-from core.validate.mermaid_text import MAX_PROBLEMS
+from core.validate.mermaid.graph import Graph, Link, body_of
+from core.validate.mermaid.sequence import parse
+from core.validate.mermaid.text import MAX_PROBLEMS
 
 HEAD = "sequenceDiagram\n"
 PIECES = [

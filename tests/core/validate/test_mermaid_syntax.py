@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from core.validate import mermaid_syntax
-from core.validate.mermaid_syntax import parse
+from core.validate.mermaid import er_syntax
+from core.validate.mermaid.er_syntax import parse
 
 VALID = [
     "erDiagram a",
@@ -116,7 +116,7 @@ def test_the_short_cut_for_whole_lines_changes_nothing(monkeypatch: pytest.Monke
     draw = random.Random(0)
     for _ in range(3_000):
         text = "erDiagram\n" + "\n".join(draw.choice(lines) for _ in range(draw.randrange(1, 9)))
-        monkeypatch.setattr(mermaid_syntax._Reader, "whole_lines", True)
+        monkeypatch.setattr(er_syntax._Reader, "whole_lines", True)
         quick = parse(text)
-        monkeypatch.setattr(mermaid_syntax._Reader, "whole_lines", False)
+        monkeypatch.setattr(er_syntax._Reader, "whole_lines", False)
         assert parse(text) == quick, text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.validate.mermaid import KINDS, MAX_CHARS, Weights, make
+from core.validate.mermaid.validator import KINDS, MAX_CHARS, Weights, make
 from core.validate.scorecard import INVALID_CAP
 from core.validate.validator import Validation, Validator
 

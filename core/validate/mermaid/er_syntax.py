@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from core.validate.mermaid_er_model import Attribute, Diagram, Entity, Relation, SyntaxProblem
+from core.validate.mermaid.er_model import Attribute, Diagram, Entity, Relation, SyntaxProblem
 
 __all__ = ["FENCE", "Attribute", "Diagram", "Entity", "Relation", "SyntaxProblem", "parse"]
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from core.capture.found import Found, joined_after, word_before
-from core.capture.top_domains import is_top_domain
+from core.capture.private.found import Found, joined_after, word_before
+from core.capture.private.top_domains import is_top_domain
 
 _AT_DOMAIN: Final = re.compile(
     r"@((?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:[Xx][Nn]--[A-Za-z0-9-]{2,50}|[A-Za-z]{2,24}|[^\W\dA-Za-z_]{2,24})"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from core.capture.found import Found, joined_after, word_before
+from core.capture.private.found import Found, joined_after, word_before
 
 _INTERNATIONAL: Final = re.compile(r"(?:\+|00[ ]?)[1-9][0-9]{0,2}(?:[ ./()-]{0,2}[0-9]){6,13}")
 _RUN: Final = re.compile(r"[0-9(][0-9 ()./-]{6,}")

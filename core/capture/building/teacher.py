@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from core.backends.backend import Backend, Message, Sampling
-from core.capture.builder_chunks import Chunk
-from core.capture.builder_prompts import (
+from core.capture.building.chunks import Chunk
+from core.capture.building.prompts import (
     UnreadableError,
     Written,
     corrected_messages,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from core.validate.mermaid_reading import Cursor, Refused
+from core.validate.mermaid.reading import Cursor, Refused
 
 _SHAPE_NAMES = """
 anchor bang bolt bow-rect bow-tie-rectangle brace brace-l brace-r braces browser bucket card choice circ circle

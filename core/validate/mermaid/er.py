@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from core.validate.mermaid_syntax import Attribute, Diagram, Entity, Relation, parse
+from core.validate.mermaid.er_syntax import Attribute, Diagram, Entity, Relation, parse
 from core.validate.options import number, only
 from core.validate.validator import Finding, Severity, Validation, Validator
 

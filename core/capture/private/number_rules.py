@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from core.capture.found import Found, joined_after, word_after, word_before
+from core.capture.private.found import Found, joined_after, word_after, word_before
 
 # Length of the IBAN of each country (ISO 13616 registry).
 _IBAN_LENGTHS: Final = {

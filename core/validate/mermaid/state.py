@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from core.validate.mermaid_graph import Element, Graph, Link, SyntaxProblem
-from core.validate.mermaid_reading import Cursor, Refused
-from core.validate.mermaid_state_words import Marks, StateHead, StateWords
-from core.validate.mermaid_text import BLANK, MAX_PROBLEMS, SPACE, count_lines, hide_entities, restore_entities
+from core.validate.mermaid.graph import Element, Graph, Link, SyntaxProblem
+from core.validate.mermaid.reading import Cursor, Refused
+from core.validate.mermaid.state_words import Marks, StateHead, StateWords
+from core.validate.mermaid.text import BLANK, MAX_PROBLEMS, SPACE, count_lines, hide_entities, restore_entities
 
 
 def _any_of(*patterns: re.Pattern[str]) -> re.Pattern[str]:

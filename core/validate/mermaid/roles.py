@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.validate.mermaid_graph import SyntaxProblem
+from core.validate.mermaid.graph import SyntaxProblem
 
 _CONFIG_READ = 4000
 _QUOTED_KEY = re.compile(r"(\"[^\"\n]*\"|'[^'\n]*') *:(?=\S)")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from core.validate.mermaid_graph import Element, Graph, Link, SyntaxProblem
-from core.validate.mermaid_reading import Cursor, Refused
-from core.validate.mermaid_roles import Roles
-from core.validate.mermaid_text import BLANK, MAX_PROBLEMS, SPACE, count_lines, hide_entities, restore_entities
+from core.validate.mermaid.graph import Element, Graph, Link, SyntaxProblem
+from core.validate.mermaid.reading import Cursor, Refused
+from core.validate.mermaid.roles import Roles
+from core.validate.mermaid.text import BLANK, MAX_PROBLEMS, SPACE, count_lines, hide_entities, restore_entities
 
 _HEADER = re.compile(rf"{SPACE}*sequenceDiagram\b", re.A)
 # Blanks swallow the line breaks that follow them, which is why a blank at the end of `autonumber` is refused.

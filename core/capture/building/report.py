@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from core.capture.builder_checks import Refusal
+from core.capture.building.checks import Refusal
 from core.errors import FinetuneError
 
 _SHOWN_PER_KIND: Final = 5

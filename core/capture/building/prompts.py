@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core.backends.backend import Message
-from core.capture.builder_chunks import Chunk
+from core.capture.building.chunks import Chunk
 from core.categories import Category
 from core.validate.extract import without_thoughts
 from core.validate.judge_prompts import harmless

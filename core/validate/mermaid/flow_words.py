@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from core.validate.mermaid_reading import Cursor, Refused
+from core.validate.mermaid.reading import Cursor, Refused
 
 _KEYWORD = re.compile(
     r"(?:style|linkStyle|interpolate|classDef|class|graph|flowchart|subgraph|end|_self|_blank|_parent|_top)\b"

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from core.capture.code_names import CODE_NAMES
-from core.capture.found import Found, word_before
-from core.capture.top_domains import is_top_domain
+from core.capture.private.code_names import CODE_NAMES
+from core.capture.private.found import Found, word_before
+from core.capture.private.top_domains import is_top_domain
 
 _HANDLE: Final = re.compile(r"@([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,38}[A-Za-z0-9_])?)(?![A-Za-z0-9_])")
 _BY_ID: Final = re.compile(r"<@([!&]?[0-9]{5,20}|[UW][A-Z0-9]{6,14}(?:\|[^<>\n]{1,60})?)>")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from core.capture.builder_ignore import Rule, is_ignored, rules_of
+from core.capture.building.ignore import Rule, is_ignored, rules_of
 from core.errors import FinetuneError
 
 MAX_BYTES: Final = 2_000_000

@@ -6,8 +6,8 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from core.validate.mermaid_reading import Cursor, Refused
-from core.validate.mermaid_text import BLANK, NOT_SPACE, SPACE, restore_entities
+from core.validate.mermaid.reading import Cursor, Refused
+from core.validate.mermaid.text import BLANK, NOT_SPACE, SPACE, restore_entities
 
 # Where several stand on a line, Mermaid takes the last of the first sort that is there at all.
 _SORTS = tuple(

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from core.capture.builder_checks import Refusal, refusal, repeated
-from core.capture.builder_chunks import Chunk
-from core.capture.builder_files import Candidate, LeftOutError, files_of
-from core.capture.builder_plan import BuildOptions, Pending, pending, plan
-from core.capture.builder_prompts import Example
-from core.capture.builder_report import BuildReport
-from core.capture.builder_teacher import UNUSABLE, Teacher, UnusableError
+from core.capture.building.checks import Refusal, refusal, repeated
+from core.capture.building.chunks import Chunk
+from core.capture.building.files import Candidate, LeftOutError, files_of
+from core.capture.building.plan import BuildOptions, Pending, pending, plan
+from core.capture.building.prompts import Example
+from core.capture.building.report import BuildReport
+from core.capture.building.teacher import UNUSABLE, Teacher, UnusableError
 from core.capture.incoming import Incoming
 from core.capture.judged import Judged
 from core.capture.record import Recorder

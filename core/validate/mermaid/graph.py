@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from core.validate.mermaid_syntax import FENCE, SyntaxProblem
+from core.validate.mermaid.er_syntax import FENCE, SyntaxProblem
 
 __all__ = ["Element", "Graph", "Link", "SyntaxProblem", "body_of"]
 

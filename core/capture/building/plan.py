@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from core.capture.builder_chunks import Chunk, chunks_of, progress_hashes
-from core.capture.builder_files import Candidate, LeftOutError, Skipped, read_text
-from core.capture.builder_report import BuildReport
+from core.capture.building.chunks import Chunk, chunks_of, progress_hashes
+from core.capture.building.files import Candidate, LeftOutError, Skipped, read_text
+from core.capture.building.report import BuildReport
 from core.errors import FinetuneError
 from storage import built_files
 from storage.built_files import BuiltFile

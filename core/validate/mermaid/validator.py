@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from importlib import import_module
 from typing import Any, Final
 
 from core.validate.extract import without_thoughts
-from core.validate.mermaid_graph import Element, Graph, Link, body_of
-from core.validate.mermaid_scoring import (
+from core.validate.mermaid import class_diagram, er_syntax, flowchart, sequence, state
+from core.validate.mermaid.graph import Element, Graph, Link, body_of
+from core.validate.mermaid.scoring import (
     asked_for,
     connected,
     ends,
@@ -27,6 +27,12 @@ from core.validate.validator import Finding, Validation, Validator
 # Mermaid's default `maxTextSize`: of a longer diagram it draws nothing but a message.
 MAX_CHARS: Final = 50_000
 KINDS: Final = ("flowchart", "sequence", "class", "state", "er")
+_PARSERS: Final[Mapping[str, Callable[[str, int], Graph]]] = {
+    "flowchart": flowchart.parse,
+    "sequence": sequence.parse,
+    "class": class_diagram.parse,
+    "state": state.parse,
+}
 _HEADER = re.compile(
     r"\s*(?:(?P<flowchart>flowchart(?:-elk)?|graph)|(?P<sequence>sequenceDiagram)|(?P<class>classDiagram(?:-v2)?)"
     r"|(?P<state>stateDiagram(?:-v2)?)|(?P<er>erDiagram))\b"
@@ -122,14 +128,11 @@ def graph_of(kind: str, text: str, body: str, first_line: int) -> Graph:
     """The diagram of `kind` as a graph; line numbers are those of `text`, the response it stands in."""
     if kind == "er":
         return _er_graph(text)
-    graph: Graph = import_module(f"core.validate.mermaid_{kind}").parse(body, first_line)
-    return graph
+    return _PARSERS[kind](body, first_line)
 
 
 def _er_graph(text: str) -> Graph:
-    from core.validate.mermaid_syntax import parse
-
-    diagram = parse(text)
+    diagram = er_syntax.parse(text)
     elements = {
         entity.name: Element(entity.name, entity.alias or entity.name, entity.line, "entity")
         for entity in diagram.entities.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.validate.mermaid_reading import Cursor
+from core.validate.mermaid.reading import Cursor
 
 # A comment behind a statement takes the line break with it, and an empty string vanishes.
 BLANK = re.compile(r'(?:[^\S\n]|%%[^\n]*\n*|"")*')

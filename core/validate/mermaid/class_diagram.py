@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from core.validate.mermaid_class_words import (
+from core.validate.mermaid.class_words import (
     BLANK,
     CLASS_BLANK,
     COMMA,
@@ -17,9 +17,9 @@ from core.validate.mermaid_class_words import (
     TAKEN_IN_CLASS,
     ClassWords,
 )
-from core.validate.mermaid_graph import Element, Graph, Link, SyntaxProblem
-from core.validate.mermaid_reading import Refused
-from core.validate.mermaid_text import count_lines, hide_entities, restore_entities
+from core.validate.mermaid.graph import Element, Graph, Link, SyntaxProblem
+from core.validate.mermaid.reading import Refused
+from core.validate.mermaid.text import count_lines, hide_entities, restore_entities
 
 MAX_PROBLEMS = 100
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 
-from core.validate.mermaid_flow_data import ShapeData
-from core.validate.mermaid_flow_words import Arrow, Words
-from core.validate.mermaid_graph import Element, Graph, Link, SyntaxProblem
-from core.validate.mermaid_reading import Refused
-from core.validate.mermaid_text import count_lines, hide_entities, restore_entities
+from core.validate.mermaid.flow_data import ShapeData
+from core.validate.mermaid.flow_words import Arrow, Words
+from core.validate.mermaid.graph import Element, Graph, Link, SyntaxProblem
+from core.validate.mermaid.reading import Refused
+from core.validate.mermaid.text import count_lines, hide_entities, restore_entities
 
 MAX_LINKS = 500
 MAX_PROBLEMS = 100

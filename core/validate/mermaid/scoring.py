@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from core.validate.mermaid_er import is_sensible_label, snake_case
-from core.validate.mermaid_graph import Element, Graph, Link
+from core.validate.mermaid.er import is_sensible_label, snake_case
+from core.validate.mermaid.graph import Element, Graph, Link
 from core.validate.scorecard import at, clipped
 from core.validate.validator import Finding
 

@@ -1,0 +1,1 @@
+"""The dataset builder: from a folder of documents or code to checked examples that a teacher model wrote."""
