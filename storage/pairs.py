@@ -73,6 +73,12 @@ def texts(store: Store, chosen_event: int, rejected_event: int) -> Compared:
     return Compared(*row)
 
 
+def of_correction(store: Store, event_id: int) -> bool:
+    """Whether a correction of the event made a pair."""
+    found = store.value("SELECT 1 FROM pairs WHERE source = 'correction' AND rejected_event = ? LIMIT 1", (event_id,))
+    return found is not None
+
+
 def drop_corrections(store: Store, event_id: int) -> None:
     """Removes the pairs that corrections of the event made; the judgments themselves stay in their log."""
     with store.transaction():

@@ -18,7 +18,7 @@ from typing import Any, Final
 from core.capture.formats.detect import detect, format_named
 from core.capture.formats.mapped import Mapped
 from core.capture.formats.parts import Format, RowError, Source
-from core.capture.formats.sources import open_sources
+from core.capture.formats.sources import FileSource, open_sources
 from core.capture.import_rows import Counts, ImportOptions, Taken, add_preferences, taken
 from core.capture.incoming import Incoming
 from core.capture.judged import Judged
@@ -70,6 +70,8 @@ class Importer:
         self._store = recorder.store
         # A judge holds a model in memory; one of it is enough.
         alone = any(category.validator == "judge" for category in recorder.categories.values())
+        self.share: float | None = None
+        """How much of the source at hand has been read, 0-1, where that can be told."""
         self._processes = 0 if alone else useful_processes() if processes is None else processes
 
     def run(
@@ -103,6 +105,7 @@ class Importer:
                     counts.rejects_bytes = rejects.flush()
                     imports.advance(self._store, begun.id, position=position, counts=counts.to_mapping())
                 if progress is not None:
+                    self.share = _share(plan, batch[-1].source)
                     progress(counts, batch[-1].source)
         imports.finish(self._store, begun.id, now=time.time())
         return ImportReport(
@@ -190,6 +193,11 @@ def plan_import(path: Path, options: ImportOptions) -> Plan:
         title="Nothing to import",
         hint="Give a JSON, JSONL, CSV, Parquet or SQLite file, a zip of them, or a folder that holds some.",
     )
+
+
+def _share(plan: Plan, name: str) -> float | None:
+    source = next(source for source, _ in plan.chosen if source.name == name)
+    return source.share if isinstance(source, FileSource) else None
 
 
 def _format_of(source: Source, options: ImportOptions) -> Format:

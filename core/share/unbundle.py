@@ -29,6 +29,7 @@ from core.share.manifest import PAIRS
 from core.share.take_events import Sent, read_events, read_rows, say
 from core.share.take_pairs import PairTaker
 from core.share.take_versions import TakenVersion, VersionRefused, VersionTaker
+from storage import pairs
 
 __all__ = ["BundleReport", "import_bundle", "is_bundle", "look_into"]
 
@@ -172,6 +173,7 @@ class _Import:
         else:
             counts.merged += 1
         counts.judged += added
+        counts.pairs += bool(added) and pairs.of_correction(self._recorder.store, stored.event_id)
         if not stored.duplicate:
             counts.events += 1
             counts.near_duplicates += stored.near_duplicate is not None

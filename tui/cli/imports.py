@@ -20,7 +20,7 @@ from core.loop import LearningLoop
 from core.paths import Home
 from core.share.unbundle import BundleReport, is_bundle, look_into
 from tui.cli.bundles import show_look, show_versions, take_in, version_totals
-from tui.cli.output import ProgressLine, json_option, print_json, table, with_home
+from tui.cli.output import ProgressLine, bar, json_option, print_json, table, with_home
 from tui.text import plain
 
 _SUMMED = ("read", "accepted", "merged", "rejected", "events", "judged", "pairs", "parts", "near_duplicates")
@@ -113,7 +113,7 @@ def _mapping(mapped: Sequence[str]) -> dict[str, str] | None:
 
 
 def _run(loop: LearningLoop, path: Path, options: ImportOptions, *, quiet: bool) -> ImportReport:
-    line = ProgressLine(enabled=not quiet)
+    importer, line = Importer(loop.recorder), ProgressLine(enabled=not quiet)
     started = time.monotonic()
     already: list[int] = []
 
@@ -121,12 +121,19 @@ def _run(loop: LearningLoop, path: Path, options: ImportOptions, *, quiet: bool)
         if not already:
             already.append(counts.read)
         pace = (counts.read - already[0]) / max(0.001, time.monotonic() - started)
-        line.show(f"{source}: {counts.read:,} rows · {counts.rejected:,} rejected · {pace:,.0f}/s")
+        done = "" if importer.share is None else f"{bar(importer.share)} {importer.share:.0%} · "
+        line.show(f"{done}{source}: {counts.read:,} rows · {counts.rejected:,} rejected · {pace:,.0f}/s")
 
     try:
         if is_bundle(path):
             return take_in(loop, path, options, show)
-        return Importer(loop.recorder).run(path, options, progress=show)
+        return importer.run(path, options, progress=show)
+    except KeyboardInterrupt:
+        line.clear()
+        click.echo(
+            f"Stopped; what was read of {plain(str(path))} is kept. The same command goes on there.", err=True
+        )
+        raise
     finally:
         line.clear()
 

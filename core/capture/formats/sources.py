@@ -45,6 +45,16 @@ class FileSource:
         self._told = kind
         self._opened = opened
         self._beside = beside
+        self._reading: IO[bytes] | Unpacked | None = None
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file `rows` has read, 0-1; None before it began, after its end, and for a packed file."""
+        stream = self._reading
+        if stream is None or isinstance(stream, Unpacked) or stream.closed:
+            return None
+        size = os.fstat(stream.fileno()).st_size
+        return min(1.0, stream.tell() / size) if size else None
 
     @cached_property
     def kind(self) -> str:
@@ -65,6 +75,7 @@ class FileSource:
         try:
             kind = self.kind
             with self._opened() as stream:
+                self._reading = stream
                 for row in self._read(kind, stream):
                     number = row.number
                     yield row

@@ -298,3 +298,14 @@ def test_statements_that_contradict_each_other_settle_the_same_way_each_time(
     assert (event.verdict, event.created_at) == ("bad", path.stat().st_mtime)
     assert run(recorder, path).counts.merged == 2
     assert stored(store) == [event]
+
+
+def test_progress_says_how_much_of_a_file_is_read(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.capture.importing.BATCH", 2)
+    importer, seen = Importer(recorder, processes=0), list[tuple[int, float | None]]()
+    path = write(tmp_path / "rows.jsonl", ROWS)
+    importer.run(path, ImportOptions(), progress=lambda counts, _: seen.append((counts.read, importer.share)))
+    assert [read for read, _ in seen] == [2, 4, 6]
+    assert seen[0][1] == 1.0 and seen[-1][1] in (None, 1.0)  # a small file is read in one go

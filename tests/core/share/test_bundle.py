@@ -96,7 +96,8 @@ def test_all_of_it_arrives(ann: Person, bob: Person, tmp_path: Path) -> None:
     assert (summary.events, summary.judgments, summary.pairs) == (10, 6, 2)
     report = bob.take(tmp_path / "a.zip")
     assert (report.counts.read, report.counts.accepted, report.counts.rejected) == (10, 10, 0)
-    assert (report.counts.judged, report.counts.pairs, report.rejects_file) == (6, 2, None)
+    # The two pairs of the bundle, and the one that the correction makes anew.
+    assert (report.counts.judged, report.counts.pairs, report.rejects_file) == (6, 3, None)
     assert bob.outputs() == ann.outputs()
     assert bob.pairs() == ann.pairs()
 
