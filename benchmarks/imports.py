@@ -35,8 +35,8 @@ print(report.seconds)
 """
 
 
-def ours(file: Path, rows: int, folder: Path) -> tuple[float, float]:
-    """Seconds that an import into a new store takes, and the largest resident megabytes of parent and children."""
+def ours(file: Path, rows: int, folder: Path) -> tuple[float, _Peak]:
+    """Seconds that an import into a new store takes, and the largest resident sizes while it runs."""
     folder.mkdir()
     (folder / "config.toml").write_text(WITHOUT_VALIDATOR)
     process = subprocess.Popen(
@@ -46,7 +46,8 @@ def ours(file: Path, rows: int, folder: Path) -> tuple[float, float]:
     out, _ = process.communicate()
     if process.returncode:
         raise SystemExit("the import failed")
-    return float(out), peak.stop()
+    peak.stop()
+    return float(out), peak
 
 
 class _Peak:
@@ -69,10 +70,10 @@ class _Peak:
             self.parent_mb = max(self.parent_mb, own)
             self.together_mb = max(self.together_mb, own + children)
 
-    def stop(self) -> float:
+    def stop(self) -> None:
+        """Ends the watch."""
         self._done.set()
         self._thread.join()
-        return self.parent_mb
 
 
 def theirs(file: Path, folder: Path) -> float:
