@@ -134,7 +134,8 @@ def gigabyte(folder: Path) -> dict[str, object]:
             "megabytes": round(size / 1e6),
             "rows": rows,
             "seconds": round(seconds),
-            "peak_rss_mb": round(peak),
+            "peak_rss_mb": round(peak.parent_mb),
+            "with_children_mb": round(peak.together_mb),
         }
         file.unlink()
         subprocess.run(["rm", "-rf", str(folder / label)], check=True)
