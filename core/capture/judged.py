@@ -43,7 +43,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An event ready to be stored, with the validator's findings, the person's judgment and its near-duplicate keys."""
+    """An event ready to be stored, with all findings, the person's judgment and its near-duplicate keys."""
 
     event: NewEvent
     findings: tuple[Finding, ...]
@@ -70,6 +70,10 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         metadata=cleaned.metadata,
     )
     assessment = assess(evidence, category.quality_weights)
+    generic = is_generic(texts["prompt"], texts["response"])
+    findings = validation.findings
+    if generic is not None:
+        findings = (*findings, Finding("generic", f"generic content: {generic}", severity="warning"))
     asked = _asked(cleaned.history, texts["prompt"])
     event = NewEvent(
         created_at=at,
@@ -85,14 +89,14 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         valid=validation.valid,
         quality=assessment.quality,
         tier=assessment.tier,
-        generic=is_generic(texts["prompt"], texts["response"]) is not None,
+        generic=generic is not None,
         confidence=incoming.confidence,
         system=texts["system"],
         context=texts["context"],
         source=incoming.source,
         group_key=incoming.group_key,
         latency_ms=incoming.latency_ms,
-        findings=[{name: getattr(found, name) for name in _FINDING} for found in validation.findings],
+        findings=[{name: getattr(found, name) for name in _FINDING} for found in findings],
         quality_parts=dict(assessment.parts),
         sanitized=dict(cleaned.counts),
         metadata=cleaned.metadata,
@@ -101,7 +105,7 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         correction=said.correction,
         judged_at=None if said.verdict is None else at,
     )
-    return Judged(event, validation.findings, said, near_keys(category.name, asked, texts["response"]))
+    return Judged(event, findings, said, near_keys(category.name, asked, texts["response"]))
 
 
 def score_of(given: float | None, validation: Validation) -> float | None:

@@ -130,9 +130,7 @@ def _run(loop: LearningLoop, path: Path, options: ImportOptions, *, quiet: bool)
         return importer.run(path, options, progress=show)
     except KeyboardInterrupt:
         line.clear()
-        click.echo(
-            f"Stopped; what was read of {plain(str(path))} is kept. The same command goes on there.", err=True
-        )
+        click.echo(f"Stopped; what was read of {plain(str(path))} is kept. The same command goes on there.", err=True)
         raise
     finally:
         line.clear()

@@ -299,3 +299,12 @@ def test_what_follows_from_a_judgment_keeps_in_step_with_undo_and_redo(recorder:
     recorder.judging.redo()
     assert events.get(store, done.event_id) == corrected
     assert [pair.chosen for pair in pairs.list_pairs(store, corrected.category)] == [GOOD]
+
+
+def test_why_an_output_is_generic_is_kept(recorder: Recorder, store: Store) -> None:
+    done = recorder.record(**(ROW | {"response": "I'm sorry, but I cannot help with that."}))
+    event = events.get(store, done.event_id)
+    assert event.generic
+    kept = [found for found in event.findings if found["kind"] == "generic"]
+    assert kept == [{"kind": "generic", "message": "generic content: refusal", "line": None, "severity": "warning"}]
+    assert done.findings[-1].kind == "generic"
