@@ -50,8 +50,3 @@ def finish(store: Store, import_id: int, *, now: float) -> None:
     """Marks an import as done, on the disk when the call returns."""
     with store.transaction(durable=True):
         store.write("UPDATE imports SET finished_at = ? WHERE id = ?", (now, import_id))
-
-
-def list_imports(store: Store) -> list[ImportRow]:
-    """Every import, newest first."""
-    return [_read(row) for row in store.rows(f"SELECT {_read.columns} FROM imports ORDER BY id DESC")]

@@ -51,6 +51,13 @@ class Counts:
     rejects_bytes: int = 0
     replaced: Counter[str] = field(default_factory=Counter)
 
+    def add_output(self, one: Recorded) -> None:
+        """Counts an output, if it was not known before."""
+        if not one.duplicate:
+            self.events += 1
+            self.near_duplicates += one.near_duplicate is not None
+            self.replaced.update(one.sanitized)
+
     def to_mapping(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self) | {"replaced": dict(self.replaced)}

@@ -84,7 +84,8 @@ class Importer:
         """
         started, now = time.monotonic(), time.time()
         plan = plan_import(path, options)
-        key = _key(path, options)
+        files = _files(path)
+        key = _key(path, files, options)
         begun = imports.begin(self._store, key=key, path=str(path), now=now)
         counts, position = Counts.from_mapping(begun.counts), dict(begun.position)
         resumed = counts.read > 0
@@ -95,7 +96,7 @@ class Importer:
             lean(self._store),
             rare_collection(),
             Rejects(target, counts.rejects_bytes) as rejects,
-            Preparers(self._recorder.preparer, _written_at(path, now), self._processes) as pool,
+            Preparers(self._recorder.preparer, _written_at(files, now), self._processes) as pool,
         ):
             for batch, prepared in pool.map(_batches(rows)):
                 with self._store.transaction():
@@ -161,10 +162,7 @@ class Importer:
         counts.pairs += preferences + sum(one.paired for one in recorded)
         for one in recorded:
             counts.judged += one.changed and one.said
-            if not one.duplicate:
-                counts.events += 1
-                counts.near_duplicates += one.near_duplicate is not None
-                counts.replaced.update(one.sanitized)
+            counts.add_output(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +224,17 @@ def _batches(rows: Iterator[Taken]) -> Iterator[tuple[list[Taken], Batch]]:
         yield batch, [each.incoming for each in batch]
 
 
-def _written_at(path: Path, now: float) -> float:
+def _written_at(files: Sequence[Path], now: float) -> float:
     """The time of rows that tell none: when the newest file was written, so that reading it again says nothing new."""
-    return max(0.0, min(now, max((each.stat().st_mtime for each in _files(path)), default=now)))
+    return max(0.0, min(now, max((each.stat().st_mtime for each in files), default=now)))
 
 
 def _files(path: Path) -> list[Path]:
     return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
 
 
-def _key(path: Path, options: ImportOptions) -> str:
+def _key(path: Path, files: Sequence[Path], options: ImportOptions) -> str:
     """The same for the same content at the same place, read in the same way."""
-    seen = [(str(each.absolute()), each.stat().st_size, each.stat().st_mtime_ns) for each in _files(path)]
+    seen = [(str(each.absolute()), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
     text = json.dumps([str(path.absolute()), seen, asdict(options)], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

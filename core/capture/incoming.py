@@ -68,6 +68,9 @@ class Incoming:
     note: str = ""
 
 
+_FIELDS: Final = tuple(entry.name for entry in fields(Incoming))
+
+
 @dataclass(frozen=True, slots=True)
 class Clean:
     """What is left after checking and sanitising; `counts` says what was replaced, by kind."""
@@ -81,11 +84,10 @@ class Clean:
 
 def incoming_from(row: Mapping[str, Any]) -> Incoming:
     """The feedback in a mapping. Raises FinetuneError for a key that is missing or unknown."""
-    known = [entry.name for entry in fields(Incoming)]
     for key in row:
-        if key not in known:
-            raise _refused(f"`{key}` is no field of feedback.", hint=close_names(str(key), set(known)))
-    for key in known[:4]:
+        if key not in _FIELDS:
+            raise _refused(f"`{key}` is no field of feedback.", hint=close_names(str(key), set(_FIELDS)))
+    for key in _FIELDS[:4]:
         if key not in row:
             raise _refused(f"`{key}` is missing.", hint="Prompt, response, category and model are needed.")
     return Incoming(**row)

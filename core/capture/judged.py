@@ -75,6 +75,8 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
     if generic is not None:
         findings = (*findings, Finding("generic", f"generic content: {generic}", severity="warning"))
     asked = _asked(cleaned.history, texts["prompt"])
+    prompt_key = prompt_hash(asked)
+    opening_key = prompt_hash(_opening(cleaned.history, texts["prompt"])) if cleaned.history else prompt_key
     event = NewEvent(
         created_at=at,
         category=category.name,
@@ -82,8 +84,8 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         prompt=texts["prompt"],
         response=texts["response"],
         content_hash=content_hash(asked, texts["response"]),
-        prompt_hash=prompt_hash(asked),
-        bucket=bucket(prompt_hash(_opening(cleaned.history, texts["prompt"]))),
+        prompt_hash=prompt_key,
+        bucket=bucket(opening_key),
         feedback_type=kind,
         score=score,
         valid=validation.valid,

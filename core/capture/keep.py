@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
 from core.capture.judged import Judged, Said
 from core.capture.judging import Judge
@@ -21,11 +22,16 @@ from core.validate.validator import Finding, Validation
 from storage import events, judgments, near, pairs
 from storage.db import Store
 from storage.events import RECENT_SECONDS
-from storage.rows import EventRow, FeedbackType, NewEvent, Tier
+from storage.rows import EventRow, FeedbackType, JudgmentKind, NewEvent, Tier
 
 DAY = 86_400.0
-# What is said at the same moment of one output: the more telling statement holds, whatever the order.
-_STRENGTH = {"skip": 0, "good": 1, "bad": 2, "reject": 3, "correct": 4}
+_TELLING: Final = ("skip", "good", "bad", "reject", "correct")
+
+
+def precedence(at: float, verdict: JudgmentKind, correction: str | None) -> tuple[float, int, str]:
+    """Orders what was said of one output: the later statement holds, at the same moment the more telling one, so that
+    the outcome does not depend on which came in first."""
+    return at, _TELLING.index(verdict), correction or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +184,8 @@ class Keeper:
             return False
         if event.verdict is None or event.judged_at is None:
             return True
-        new = (said.at, _STRENGTH[said.verdict], said.correction or "")
-        return new > (event.judged_at, _STRENGTH[event.verdict], event.correction or "")
+        new = precedence(said.at, said.verdict, said.correction)
+        return new > precedence(event.judged_at, event.verdict, event.correction)
 
     def _result(
         self,

@@ -34,6 +34,7 @@ from core.share.manifest import (
     named,
     to_json,
 )
+from core.share.reviews import RECORD_KEYS
 from core.validate.feedback import current_feedback_type
 from storage import events, judgments, pairs, versions
 from storage.db import Store, flush
@@ -41,10 +42,7 @@ from storage.rows import EventFilter, EventRow, JudgmentRow, VersionRow
 
 _TITLE: Final = "No bundle was written"
 _BLOCK: Final = 1 << 20
-EVENT_KEYS: Final = (
-    "prompt", "response", "category", "model", "score", "confidence", "context", "system", "source", "group_key",
-    "latency_ms", "metadata", "created_at", "history",
-)  # fmt: skip
+EVENT_KEYS: Final = (*(key for key in RECORD_KEYS if key != "correction"), "source")
 """The arguments of `Recorder.record` that an event of a bundle carries beside its feedback type and judgments."""
 
 

@@ -11,6 +11,7 @@ from core.capture.formats.parts import Lessons, Row, RowError
 from core.capture.import_rows import Taken
 from core.capture.incoming import Incoming, clean_correction
 from core.capture.judging import Judge
+from core.capture.keep import precedence
 from core.errors import FinetuneError
 from core.share.archive import Archive
 from core.share.bundle import EVENT_KEYS
@@ -21,8 +22,6 @@ from storage.rows import Verdict
 _KNOWN: Final = frozenset((*EVENT_KEYS, "id", "feedback_type", "judgments"))
 _NEEDED: Final = ("id", "prompt", "response", "category", "model")
 _KINDS: Final[tuple[str, ...]] = get_args(Verdict)
-# Of two judgments of one moment the more telling one holds, whichever store it was made in.
-_TELLING: Final = ("skip", "good", "bad", "reject", "correct")
 _DEEPEST: Final = 100
 _LINE_FACTOR: Final = 40  # ten fields of at most `capture.max_chars` characters, each of at most four bytes
 
@@ -178,5 +177,4 @@ def _is_news(judge: Judge, event_id: int, one: Statement, correction: str | None
         return True
     if (one.kind, correction) == (holds.kind, holds.correction):
         return False
-    told = (one.at, _TELLING.index(one.kind), correction or "")
-    return told > (holds.created_at, _TELLING.index(holds.kind), holds.correction or "")
+    return precedence(one.at, one.kind, correction) > precedence(holds.created_at, holds.kind, holds.correction)

@@ -174,10 +174,7 @@ class _Import:
             counts.merged += 1
         counts.judged += added
         counts.pairs += bool(added) and pairs.of_correction(self._recorder.store, stored.event_id)
-        if not stored.duplicate:
-            counts.events += 1
-            counts.near_duplicates += stored.near_duplicate is not None
-            counts.replaced.update(stored.sanitized)
+        counts.add_output(stored)
         for problem in problems:
             counts.parts += 1
             rejects.add(sent.taken, problem, part=True)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,3 +214,13 @@ def test_the_stage_follows_the_loop(loop: LearningLoop) -> None:
     assert stage() == "testing"
     runs.finish(loop.store, run, "failed", now=1.0, error="x")
     assert stage() == "failed"
+
+
+def test_feedback_comes_in_by_file_and_goes_out_as_a_dataset(loop: LearningLoop, tmp_path: Path) -> None:
+    record(loop, 12, verdict="good")
+    report = loop.export_dataset(tmp_path / "out.jsonl", "record", categories=("erd",))
+    assert report.rows == 12
+    heard: list[str] = []
+    again = loop.import_file(tmp_path / "out.jsonl", progress=lambda _, source: heard.append(source), keep_pii=True)
+    assert (again.counts.read, again.counts.merged) == (12, 12)
+    assert heard == ["out.jsonl"]
