@@ -35,6 +35,21 @@ class Person:
         row = {"category": "erd", "model": "demo", "created_at": NOW, **more}
         return self.recorder.record(prompt=prompt, response=response, **row).event_id
 
+    def rank(self, better: int, worse: int) -> None:
+        """The person ranked the good answer to "ranked" above the poor one; both are recorded."""
+        pairs.add(
+            self.store,
+            created_at=NOW,
+            category="erd",
+            prompt="ranked",
+            chosen=GOOD,
+            rejected=POOR,
+            margin=0.4,
+            source="ranking",
+            chosen_event=better,
+            rejected_event=worse,
+        )
+
     def bundle(self, path: Path, **more: Any) -> BundleSummary:
         return write_bundle(self.store, self.home, self.recorder.categories, path, **more)
 

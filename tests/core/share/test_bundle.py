@@ -47,18 +47,7 @@ def fill(one: Person) -> None:
     judge.judge(one.record("taken back"), "bad", now=NOW + 50)
     judge.undo(now=NOW + 60)
     better, worse = one.record("ranked"), one.record("ranked", POOR)
-    pairs.add(
-        one.store,
-        created_at=NOW,
-        category="erd",
-        prompt="ranked",
-        chosen=GOOD,
-        rejected=POOR,
-        margin=0.4,
-        source="ranking",
-        chosen_event=better,
-        rejected_event=worse,
-    )
+    one.rank(better, worse)
     pairs.add(
         one.store, created_at=NOW, category="erd", prompt="p", chosen="yes", rejected="no", margin=0.5, source="import"
     )

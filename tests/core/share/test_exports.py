@@ -24,7 +24,7 @@ from core.share.export import ExportReport, export
 from core.share.folders import FOLDERS
 from core.share.formats import FORMATS
 from core.share.writers import spreadsheet_cell
-from storage import events, judgments, pairs
+from storage import events, judgments
 
 CHAT = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]
 CALLS = [
@@ -65,18 +65,7 @@ def filled(ann: Person) -> Person:
     ann.record("chat", verdict="good", system=SYSTEM, history=CHAT)
     better = ann.record("ranked", system=SYSTEM, history=CHAT, score=70)
     worse = ann.record("ranked", POOR, system=SYSTEM, history=CHAT, score=70)
-    pairs.add(
-        ann.store,
-        created_at=NOW,
-        category="erd",
-        prompt="ranked",
-        chosen=GOOD,
-        rejected=POOR,
-        margin=0.4,
-        source="ranking",
-        chosen_event=better,
-        rejected_event=worse,
-    )
+    ann.rank(better, worse)
     return ann
 
 
