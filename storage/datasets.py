@@ -42,7 +42,7 @@ def add(
             or 0
         )
         store.write_many(
-            f"INSERT INTO dataset_items (dataset_id, {_read_item.columns}) VALUES ({placeholders(11)})",
+            f"INSERT INTO dataset_items (dataset_id, {_read_item.columns}) VALUES ({placeholders(12)})",
             ((dataset_id, *_item_values(item)) for item in items),
         )
     return dataset_id
@@ -60,6 +60,7 @@ def _item_values(item: DatasetItem) -> tuple[Any, ...]:
         item.difficulty,
         item.stage,
         to_json(list(item.history)),
+        item.origin,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from storage.schema_001 import SCHEMA
 from storage.schema_002 import STEP as SCHEMA_2
+from storage.schema_003 import STEP as SCHEMA_3
 
 APPLICATION_ID = 0x46545549
 """Marks the file as this product's own (`PRAGMA application_id`, the letters FTUI)."""
@@ -25,7 +26,12 @@ def m002_capture(connection: sqlite3.Connection) -> None:
     _run_script(connection, SCHEMA_2)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_capture)
+def m003_selection_and_loop(connection: sqlite3.Connection) -> None:
+    """Embeddings, tests of hard negatives, comparisons, the outbox of the hooks; origin and start of runs."""
+    _run_script(connection, SCHEMA_3)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_capture, m003_selection_and_loop)
 
 
 def migrate(connection: sqlite3.Connection, *, now: float) -> None:

@@ -20,6 +20,7 @@ JudgmentKind = Literal["good", "bad", "correct", "reject", "skip", "undo", "redo
 Split = Literal["train", "validation", "test"]
 RunStatus = Literal["queued", "running", "stopped", "finished", "failed", "lost"]
 RunStage = Literal["queued", "training", "evaluating", "exporting", "proving", "testing", "done"]
+RunOrigin = Literal["manual", "adaptive"]
 AliasAction = Literal["promote", "rollback", "undo", "reconcile"]
 Winner = Literal["a", "b", "tie"]
 
@@ -186,7 +187,11 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class DatasetItem:
-    """One example of a frozen dataset, in training order. `weight` is mean 1 over the train split."""
+    """One example of a frozen dataset, in training order. `weight` is mean 1 over the train split.
+
+    `origin` is `event`, `replay` (from the dataset of an older version) or the name of the augmentation that made it
+    from its event.
+    """
 
     position: int
     event_id: int
@@ -198,6 +203,7 @@ class DatasetItem:
     difficulty: float
     stage: str
     history: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    origin: str = "event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +221,11 @@ class DatasetRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One training job. `folder` is relative to the home folder; `pid_started` tells a reused pid from the real one."""
+    """One training job. `folder` is relative to the home folder; `pid_started` tells a reused pid from the real one.
+
+    `origin` tells whether a person or the worker asked for it, `attempts` how often a process has taken it up;
+    `start_version` is the version whose adapter it goes on from, None for a fresh adapter.
+    """
 
     id: int
     created_at: float
@@ -239,6 +249,9 @@ class RunRow:
     error: str
     hint: str
     version_id: int | None
+    origin: RunOrigin = "manual"
+    attempts: int = 0
+    start_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from storage.columns import RowReader, clean, placeholders, to_json
 from storage.db import Store
 from storage.errors import ConflictError, NotFoundError
 from storage.metrics import add_metrics, metrics, metrics_after
-from storage.rows import RunRow, RunStage
+from storage.rows import RunOrigin, RunRow, RunStage
 
 __all__ = [
     "active",
@@ -44,6 +44,8 @@ def enqueue(
     dataset_id: int,
     parent_version: int | None,
     total_steps: int = 0,
+    origin: RunOrigin = "manual",
+    start_version: int | None = None,
 ) -> int:
     """Adds a queued run, whose folder is `runs/<id>`, and returns its id."""
     values = (
@@ -58,11 +60,13 @@ def enqueue(
         parent_version,
         "",
         total_steps,
+        origin,
+        start_version,
     )
     with store.transaction():
         added = store.write(
             "INSERT INTO runs (created_at, category, base_model, method, status, stage, settings, dataset_id, "
-            f"parent_version, folder, total_steps) VALUES ({placeholders(len(values))})",
+            f"parent_version, folder, total_steps, origin, start_version) VALUES ({placeholders(len(values))})",
             values,
         )
         run_id = int(added.lastrowid or 0)
@@ -106,7 +110,7 @@ def claim(store: Store, run_id: int, *, pid: int, pid_started: float, now: float
         store,
         "UPDATE runs SET stop_requested = (status = 'queued' AND stop_requested), status = 'running', pid = ?, "
         "pid_started = ?, heartbeat = ?, started_at = coalesce(started_at, ?), finished_at = NULL, "
-        "error = '', hint = '' WHERE id = ? AND status IN ('queued', 'stopped', 'failed', 'lost') "
+        "error = '', hint = '', attempts = attempts + 1 WHERE id = ? AND status IN ('queued', 'stopped', 'failed', 'lost') "
         "AND NOT EXISTS (SELECT 1 FROM runs WHERE status = 'running')",
         (pid, pid_started, now, now, run_id),
     )

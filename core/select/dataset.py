@@ -313,5 +313,7 @@ def _hash(items: Sequence[DatasetItem]) -> str:
         values = asdict(item)
         if not item.history:
             del values["history"]  # the hash of a dataset without chats is that of the first schema
+        if item.origin == "event":
+            del values["origin"]
         digest.update(json.dumps(values, sort_keys=True).encode())
     return SCHEME + digest.hexdigest()
