@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from assets import ASSETS
-from core.config import close_names, config_from, read_toml
+from core.config import Config, Loop, Select, close_names, config_from, read_toml, section_from
 from core.errors import CategoryError
 from storage.rows import Tier
 
@@ -50,13 +50,17 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
 """What the options of the shipped validators are, so that a slip is named with its file before any validator is
 imported; a validator checks its options in full when it is made."""
 
+_OF_ALL: Final = frozenset({"held_out_percent", "check_seconds"})
+"""Settings of [select] and [loop] that no category may have for itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Category:
     """A kind of task. `complexity` is 0-1, `success_score` 0-100, `quality_weights` maps parts of the quality to 0-1.
 
     Without a `base_model` of its own a category has the general default; an empty `system_prompt` means that none is
-    sent.
+    sent. `reward` names a reward function of the user's own; `select` and `loop` are laid over the sections of the same
+    name for this category alone, see `select_of` and `loop_of`.
     """
 
     name: str
@@ -71,6 +75,9 @@ class Category:
     quality_weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     guidelines: str = ""
     preset: str = "own"
+    reward: str = ""
+    select: Mapping[str, Any] = field(default_factory=dict)
+    loop: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_categories(home: Home) -> Mapping[str, Category]:
@@ -88,6 +95,16 @@ def load_categories(home: Home) -> Mapping[str, Category]:
     _extend(found, tables.get("categories"), home.config, {})
     general = config_from(tables, home.config).train.base_model
     return {name: replace(each, base_model=each.base_model or general) for name, each in found.items()}
+
+
+def select_of(own: Category, config: Config) -> Select:
+    """The learning components' settings as they hold for a category."""
+    return replace(config.select, **own.select)
+
+
+def loop_of(own: Category, config: Config) -> Loop:
+    """What happens by itself in a category."""
+    return replace(config.loop, **own.loop)
 
 
 def category(categories: Mapping[str, Category], name: str) -> Category:
@@ -172,6 +189,8 @@ def _checked(key: str, value: Any, where: str) -> Any:
                 hint = close_names(part, set(QUALITY_PARTS))
                 raise CategoryError(f"{where}.{part} is no part of the quality.", hint=hint)
         return {part: _number(weight, 1.0, f"{where}.{part}") for part, weight in value.items()}
+    if key in ("select", "loop"):
+        return _overlay(key, value, where)
     if key == "validator_options":
         if not isinstance(value, Mapping):
             raise CategoryError(f"{where} must be a table.", hint="Write for example { min_chars = 20 }.")
@@ -181,6 +200,15 @@ def _checked(key: str, value: Any, where: str) -> Any:
     if key == "min_tier" and value not in get_args(Tier):
         raise CategoryError(f"{where} is no tier.", hint=f"Choose one of {', '.join(get_args(Tier))}.")
     return value
+
+
+def _overlay(section: str, value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise CategoryError(f"{where} must be a table.", hint="Write for example { curriculum = false }.")
+    for key in _OF_ALL & set(value):
+        raise CategoryError(f"{where}.{key} holds for all categories alike.", hint=f"Set it under [{section}].")
+    checked = section_from(getattr(Config(), section), value, where)
+    return {key: getattr(checked, key) for key in value}
 
 
 def _number(value: Any, high: float, where: str) -> float:

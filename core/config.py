@@ -48,7 +48,12 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """The constants of the reward, the gate, active selection and the split. Days, shares 0-1, similarities 0-1."""
+    """The constants of the learning components. Days, shares 0-1, similarities 0-1.
+
+    `embeddings` is "auto" (a sentence-transformers model that is on this machine already, else none), "none", the
+    folder of such a model, or a GGUF file. `curriculum`, `active`, `augmentation`, `preferences` and `hard_negatives`
+    switch those components. `augment_model` is a GGUF file that paraphrases; without one only rules do.
+    """
 
     reward: str = _choice("tanh", "tanh", "bucket")
     decay_per_day: float = _number(0.95, 0.5, 1.0)
@@ -66,6 +71,19 @@ class Select:
     curriculum: bool = True
     active: bool = True
     weigh_by_reward: bool = True
+    embeddings: str = "auto"
+    hard_negatives: bool = True
+    hard_share: float = _number(0.35, 0.0, 1.0)
+    max_retests: int = _number(100, 0, 100_000)
+    preferences: bool = False
+    candidates: int = _number(4, 2, 5)
+    min_margin: float = _number(0.1, 0.0, 1.0)
+    augmentation: bool = False
+    augment_factor: int = _number(2, 1, 5)
+    augment_floor: float = _number(0.6, 0.0, 1.0)
+    augment_ceiling: float = _number(0.97, 0.0, 1.0)
+    augment_model: str = ""
+    replay_share: float = _number(0.25, 0.0, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +122,22 @@ class Ab:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What happens by itself: with `auto_promote` a run promotes its version when the A/B test says so."""
+    """What happens by itself: with `auto_promote` a run promotes its version when the A/B test says so.
 
+    The worker trains by itself with `auto_train`, when `policy` says so; with `incremental` a new version goes on from
+    the adapter of the one before. It looks at a category `settle_seconds` after its last new event, and at everything
+    each `check_seconds`. A run that failed is taken up again after `backoff_seconds`, doubled each time, until it was
+    tried `max_attempts` times.
+    """
+
+    auto_train: bool = True
     auto_promote: bool = False
+    policy: str = _choice("adaptive", "adaptive", "fixed", "tiered")
+    incremental: bool = True
+    settle_seconds: float = _number(5.0, 0.0, 86_400.0)
+    check_seconds: float = _number(3_600.0, 1.0, 604_800.0)
+    backoff_seconds: float = _number(300.0, 0.0, 604_800.0)
+    max_attempts: int = _number(5, 1, 100)
 
 
 @dataclass(frozen=True, slots=True)
