@@ -29,7 +29,7 @@ class RowReader(Generic[Row]):
             parsed = list(values)
             for index in self._json:
                 if parsed[index] is not None:
-                    parsed[index] = json.loads(parsed[index])
+                    parsed[index] = _from_json(parsed[index])
             for index in self._boolean:
                 parsed[index] = bool(parsed[index])
             values = parsed
@@ -44,6 +44,14 @@ def to_json(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Mappings and sequences of other kinds become dict and list."""
     return dict(value) if isinstance(value, Mapping) else list(value)
+
+
+_decode = json.JSONDecoder().decode
+
+
+def _from_json(text: str) -> Any:
+    """The value of a column; most are empty, and those need no parser."""
+    return {} if text == "{}" else [] if text == "[]" else _decode(text)
 
 
 # Made once: `json.dumps` with arguments makes an encoder at every call, half of its time for a short value.
