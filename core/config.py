@@ -18,7 +18,7 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     from core.paths import Home
 
-SECTIONS_ELSEWHERE: Final = frozenset({"categories"})
+SECTIONS_ELSEWHERE: Final = frozenset({"categories", "hooks"})
 
 
 def _number(default: float, low: float, high: float) -> Any:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import psutil
 
+from core.backends.embedding_models import find_model, missing_package
 from core.categories import load_categories
 from core.config import load_config
 from core.errors import FinetuneError
@@ -46,7 +47,7 @@ class Check:
 def examine(home: Home) -> list[Check]:
     """Every check; none of them changes anything but the home folder being made when it is missing. Takes seconds on a
     large store, since every page of it is read."""
-    checks = [_python(), *_packages(), _home(home), _disk(home), _memory(), _configuration(home)]
+    checks = [_python(), *_packages(), _home(home), _disk(home), _memory(), _configuration(home), _embeddings(home)]
     if home.store.exists():
         try:
             with open_store(home.store, create=False) as store:
@@ -120,6 +121,36 @@ def _configuration(home: Home) -> Check:
         "ok",
         f"{len(categories)} categories, {home.config.name if home.config.exists() else 'defaults'}",
     )
+
+
+def _embeddings(home: Home) -> Check:
+    """By what texts are compared; the model is looked for, not run."""
+    try:
+        setting = load_config(home).select.embeddings
+    except FinetuneError:
+        return Check("embeddings", "info", "unknown until the configuration is corrected")
+    try:
+        model = find_model(setting)
+    except FinetuneError as error:
+        return Check("embeddings", "problem", error.message, error.hint)
+    if model is None and setting == "none":
+        return Check("embeddings", "info", "switched off; texts are compared by character n-grams")
+    if model is None:
+        return Check(
+            "embeddings",
+            "info",
+            "no embedding model on this machine; texts are compared by character n-grams",
+            "To compare by meaning, name a sentence-transformers folder or a GGUF file in [select] embeddings.",
+        )
+    package = missing_package(model)
+    if package is not None:
+        return Check(
+            "embeddings",
+            "warning",
+            f"{package} is not installed, so {model.label} is not used",
+            f"Install it: pip install {package}",
+        )
+    return Check("embeddings", "ok", f"{model.label} in {model.path}")
 
 
 def _integrity(store: Store) -> Check:

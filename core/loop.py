@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from core import compare, statistics
+from core import compare, statistics, training
 from core import next_step as advice
 from core.capture.import_rows import Counts, ImportOptions
 from core.capture.record import Recorded, Recorder
@@ -18,13 +18,14 @@ from core.config import load_config
 from core.dispatch import Dispatcher
 from core.doctor import Check, examine
 from core.errors import NotFoundError
+from core.hooks.callbacks import Callback, Callbacks
+from core.hooks.delivery import deliver_due
+from core.hooks.message import Delivery
 from core.paths import Home, locate_home
 from core.release import promote as release
 from core.release import registry
-from core.train.config import TrainSettings, configured
+from core.train.config import configured
 from core.train.launch import tail_log
-from core.train.preflight import preflight
-from core.train.presets import resolve_base
 from storage import aliases, events, metrics, runs, versions
 from storage.db import open_store
 from storage.rows import AliasChange, AliasRow, CategoryCounts, RunRow, VersionRow
@@ -51,6 +52,7 @@ class LearningLoop:
         self.store = open_store(self.home.store)
         self.recorder = Recorder(self.store, self.home, self.config, self.categories)
         self.dispatcher = Dispatcher(self.store, self.home)
+        self.callbacks = Callbacks()
         self._counted: tuple[tuple[int, int], dict[str, CategoryCounts]] | None = None
         if self.home.root not in _RECONCILED:
             release.reconcile(self.store, self.home, self.config, now=time.time())
@@ -67,6 +69,20 @@ class LearningLoop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    # -- events
+
+    def on(self, event: str, callback: Callback) -> None:
+        """Has `callback(message)` called for one of the published events (or all, with `*`) from now on.
+
+        It is called in this thread, by `tell` or by a worker that works for this loop. Raises ConfigError for an event
+        that is none.
+        """
+        self.callbacks.on(self.store, event, callback)
+
+    def tell(self) -> list[Delivery]:
+        """Calls the callbacks for what has happened since, and delivers what the configured hooks are owed."""
+        return deliver_due(self.store, self.home, callbacks=self.callbacks)
 
     # -- feedback
 
@@ -113,47 +129,27 @@ class LearningLoop:
         settings: Mapping[str, Any] | None = None,
         seed: int = 0,
         limit: int | None = None,
+        start: str | None = None,
         background: bool = True,
     ) -> int:
         """Freezes a dataset, queues a run on it and starts its process unless another run is at work; the run's id.
 
         `base` is a preset's name or a folder, else the category's own, else the general default. `settings` are laid
-        over the configured ones. With `background=False` the call returns when the run has ended.
+        over the configured ones. `start` names the version that the run goes on from instead of a fresh adapter. With
+        `background=False` the call returns when the run has ended.
         Raises FinetuneError, before anything is queued, for what could not end well.
         """
-        from core.select.dataset import freeze, select_dataset
-
         chosen = category(self.categories, category_name)
         named = base or chosen.base_model or self.config.train.base_model
-        model = resolve_base(named, self.home)
-        wanted = TrainSettings.from_mapping({**self.default_settings(named), "seed": seed, **(settings or {})})
-        now = time.time()
-        selection = select_dataset(
-            self.store,
-            self.home,
+        plan = training.Plan(
             chosen,
-            now=now,
+            named,
+            settings or {},
             seed=seed,
             limit=limit,
-            level=self._level(category_name) if limit and self.config.select.curriculum else None,
-            config=self.config,
+            start=training.require_start(self.home, registry.find(self.store, start), named) if start else None,
         )
-        check = preflight(model.path, wanted, selection.items, self.home.runs)
-        check.require()
-        with self.store.transaction(durable=True):
-            dataset_id = freeze(self.store, selection, now=now, config=self.config)
-            run_id = runs.enqueue(
-                self.store,
-                created_at=now,
-                category=category_name,
-                # The process of the run may stand in another folder.
-                base_model=str(model.path) if Path(named).expanduser().is_dir() else named,
-                method=wanted.method,
-                settings=wanted.to_mapping(),
-                dataset_id=dataset_id,
-                parent_version=self._parent(category_name, model.name),
-                total_steps=check.total_steps,
-            )
+        run_id = training.start_run(self.store, self.home, self.config, plan)
         self.dispatcher.tend()
         if not background:
             self.wait(run_id)
@@ -162,21 +158,6 @@ class LearningLoop:
     def default_settings(self, base: str) -> dict[str, Any]:
         """The settings that a run on a base model starts with, by name; see `core.train.config.configured`."""
         return configured(self.config, base)
-
-    def _level(self, category_name: str) -> int:
-        """Where the curriculum stands, after the held-out scores of the versions trained so far."""
-        from core.select.curriculum import level_of
-
-        trained = [version for version in versions.list_versions(self.store, category_name) if version.number > 0]
-        return level_of([float(one.metrics["mean_score"]) for one in trained if "mean_score" in one.metrics])
-
-    def _parent(self, category_name: str, base: str) -> int | None:
-        """The version that a new one is compared with in the lineage: what serves, else the untouched base."""
-        current = release.serving(self.store, self.config, category_name)
-        if current is not None and current.base_model == base:
-            return current.id
-        untouched = registry.base_of(self.store, category_name, base)
-        return untouched.id if untouched else None
 
     def resume(self, run_id: int) -> None:
         """Lets a stopped, failed or lost run go on. Raises RunError while it runs and when it is finished."""

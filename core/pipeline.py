@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import ConflictError, FinetuneError
+from core.hooks.delivery import deliver_due
 from core.paths import Home
 from core.release.registry import version_of_run
 from core.stages import Stages, Stopped
@@ -40,7 +41,17 @@ def perform(home: Home, run_id: int) -> int:
         following = runs.next_queued(store)
         if following is not None:
             launch(home, following)
+        _tell(store, home)
         return code
+
+
+def _tell(store: Store, home: Home) -> None:
+    """Tells the hooks what this run has brought about; whoever polls next tells what could not be told now."""
+    try:
+        for one in deliver_due(store, home):
+            _say(f"{one.event} to {one.hook}: {one.state}, {one.said}")
+    except FinetuneError as error:
+        _say(f"{error.title}: {error}")
 
 
 def _ended(store: Store, home: Home, run_id: int) -> int:

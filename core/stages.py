@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.backends.backend import Message
@@ -20,12 +21,13 @@ from core.prove.evaluate import Examiner, chat, messages_of, prompts_hash, sampl
 from core.release.base_version import base_version
 from core.release.export import Export, check_json, export_and_prove
 from core.release.files import common_kind, gguf_path, version_problem
-from core.release.promote import alias_name, promote, serving
+from core.release.promote import alias_name, announce_ready, promote, serving
 from core.release.registry import Origin, register, staging, version_name, version_of_run
 from core.select.held_out import held_out_events
 from core.train.config import TrainSettings
 from core.train.presets import resolve_base
 from core.train.reporter import Reporter
+from core.training import adapter_of, require_start
 from storage import ab_tests, datasets, events, runs, versions
 from storage.db import Store
 from storage.rows import AbTestRow, EventRow, RunRow, RunStage, VersionRow
@@ -115,6 +117,7 @@ class Stages:
                 settings=self.settings,
                 folder=self.folder,
                 resume=True,
+                start=self._start(),
             ),
             self.reporter,
         )
@@ -125,6 +128,14 @@ class Stages:
             losses = f"validation loss {result.base_loss:.3f} → {result.best_loss:.3f} at step {result.best_step}"
         self.reporter.note(f"Trained {result.step} steps in {result.seconds:.0f} s; {losses}.")
         return result
+
+    def _start(self) -> Path | None:
+        """The adapter that an incremental run goes on from."""
+        if self.run.start_version is None:
+            return None
+        version = versions.get(self.store, self.run.start_version)
+        self.reporter.note(f"Going on from {version.name}.")
+        return adapter_of(self.home, require_start(self.home, version, self.run.base_model))
 
     def _release(self, base: VersionRow, result: TrainResult) -> VersionRow:
         """Adapter → merged float16 folder (removed again) → GGUF files → proof → version."""
@@ -231,6 +242,7 @@ class Stages:
         self.reporter.note(str(test.result["summary"]))
         for reason in test.result["reasons"]:
             self.reporter.note(f"  {reason}")
+        announce_ready(self.store, test, now=time.time())
         if self.config.loop.auto_promote and test.result["verdict"] == "promote":
             self._promote(version, test)
         return test

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from storage import outbox, versions
 from storage.columns import RowReader, clean, placeholders, to_json
 from storage.db import Store
 from storage.errors import ConflictError, NotFoundError
@@ -67,10 +68,25 @@ def pairs(store: Store, test_id: int) -> list[AbPairRow]:
 
 
 def finish(store: Store, test_id: int, result: Mapping[str, Any], now: float) -> None:
-    """Records the result. Raises ConflictError when the test has one already."""
+    """Records the result and publishes it. Raises ConflictError when the test has one already."""
     with store.transaction(durable=True):
         _require_open(store, test_id)
         store.write("UPDATE ab_tests SET result = ?, finished_at = ? WHERE id = ?", (to_json(result), now, test_id))
+        test = get(store, test_id)
+        outbox.publish(store, "ab_test.completed", test.category, published(store, test), now=now)
+
+
+def published(store: Store, test: AbTestRow) -> dict[str, Any]:
+    """What events tell of a finished test; the version is the candidate."""
+    result = test.result or {}
+    return {
+        **outbox.of_version(store, test.version_b),
+        "test_id": test.id,
+        "against": versions.get(store, test.version_a).name,
+        "verdict": result.get("verdict"),
+        "summary": result.get("summary"),
+        "metrics": outbox.figures(result),
+    }
 
 
 def _require_open(store: Store, test_id: int) -> None:

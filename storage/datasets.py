@@ -90,3 +90,25 @@ def trained_event_ids(store: Store, category: str) -> set[int]:
         (category,),
     )
     return {event_id for (event_id,) in rows}
+
+
+def taken_event_ids(store: Store, category: str, base_model: str) -> set[int]:
+    """The events in the train split of every run of the category on that base model, also of those that wait."""
+    rows = store.rows(
+        "SELECT event_id FROM dataset_items WHERE split = 'train' AND dataset_id IN "
+        "(SELECT dataset_id FROM runs WHERE category = ? AND base_model = ?)",
+        (category, base_model),
+    )
+    return {event_id for (event_id,) in rows}
+
+
+def learned_event_ids(store: Store, version_id: int) -> set[int]:
+    """The events that a version, and those whose adapters it went on from, were trained on."""
+    rows = store.rows(
+        "WITH RECURSIVE line (version) AS (SELECT ? UNION SELECT r.start_version FROM line "
+        "JOIN versions v ON v.id = line.version JOIN runs r ON r.id = v.run_id WHERE r.start_version IS NOT NULL) "
+        "SELECT DISTINCT i.event_id FROM dataset_items i JOIN versions v ON v.dataset_id = i.dataset_id "
+        "JOIN line ON line.version = v.id WHERE i.split = 'train'",
+        (version_id,),
+    )
+    return {event_id for (event_id,) in rows}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from storage.columns import RowReader, clean, placeholders
@@ -25,7 +28,8 @@ def add(
     chosen_event: int | None = None,
     rejected_event: int | None = None,
 ) -> int:
-    """Stores a pair and returns its id; `margin` is 0-1, `source` is correction, ranking, sibling or import."""
+    """Stores a pair and returns its id; `margin` is 0-1, `source` is correction, ranking, import, sibling or
+    candidate."""
     values = (
         created_at,
         category,
@@ -83,6 +87,72 @@ def drop_corrections(store: Store, event_id: int) -> None:
     """Removes the pairs that corrections of the event made; the judgments themselves stay in their log."""
     with store.transaction():
         store.write("DELETE FROM pairs WHERE source = 'correction' AND rejected_event = ?", (event_id,))
+
+
+def drop_compared(store: Store, one: int, other: int) -> None:
+    """Removes the pair that comparisons of the two events made; pairs that came in otherwise stay.
+
+    A pair made of a comparison carries the comparison's time.
+    """
+    with store.transaction():
+        for first, second in ((one, other), (other, one)):
+            store.write(
+                "DELETE FROM pairs WHERE source = 'ranking' AND chosen_event = ? AND rejected_event = ? "
+                "AND created_at IN (SELECT at FROM comparisons WHERE (first_event = ? AND second_event = ?) "
+                "OR (first_event = ? AND second_event = ?))",
+                (first, second, one, other, other, one),
+            )
+
+
+def drop_between(store: Store, chosen_event: int, rejected_event: int, source: str) -> int:
+    """Removes the pairs of a source that prefer one event to the other; how many there were."""
+    with store.transaction():
+        return store.write(
+            "DELETE FROM pairs WHERE chosen_event = ? AND rejected_event = ? AND source = ?",
+            (chosen_event, rejected_event, source),
+        ).rowcount
+
+
+def sources_between(store: Store, chosen_event: int, rejected_event: int) -> set[str]:
+    """The sources of the pairs that prefer one event to the other."""
+    rows = store.rows(
+        "SELECT source FROM pairs WHERE chosen_event = ? AND rejected_event = ?", (chosen_event, rejected_event)
+    )
+    return {source for (source,) in rows}
+
+
+def asked(store: Store, category: str) -> dict[int, str]:
+    """The prompt's hash, earlier turns included, of every pair that has an event, by the pair's id."""
+    rows = store.rows(
+        "SELECT p.id, e.prompt_hash FROM pairs p JOIN events e ON e.id = coalesce(p.rejected_event, p.chosen_event) "
+        "WHERE p.category = ?",
+        (category,),
+    )
+    return dict(rows)
+
+
+def siblings(store: Store, category: str, *, held_out_percent: int) -> Iterator[list[int]]:
+    """The ids of the events of each prompt that was answered more than once, ascending, prompt by prompt.
+
+    Prompts in the buckets below `held_out_percent` (0-100) are left out.
+    """
+    rows = store.rows(
+        "SELECT prompt_hash, id FROM events WHERE category = ? AND bucket >= ? ORDER BY prompt_hash, id",
+        (category, held_out_percent),
+    )
+    for _, group in groupby(rows, key=itemgetter(0)):
+        ids = [event_id for _, event_id in group]
+        if len(ids) > 1:
+            yield ids
+
+
+def group_keys(store: Store, category: str, source: str) -> set[str]:
+    """The group keys that events of a source carry."""
+    rows = store.rows(
+        "SELECT DISTINCT group_key FROM events WHERE category = ? AND source = ? AND group_key <> ''",
+        (category, source),
+    )
+    return {key for (key,) in rows}
 
 
 def list_pairs(store: Store, category: str) -> list[PairRow]:

@@ -1,6 +1,7 @@
 """Finding and removing the events that a category has too many of.
 
-Nothing here removes an event that another table refers to: a judgment, a dataset, a pair or an A/B test keeps it.
+Nothing here removes an event that another table refers to: a judgment, a dataset, a pair or an A/B test keeps it. Only
+what is deleted together with its event (ON DELETE CASCADE) does not.
 """
 
 from __future__ import annotations
@@ -99,11 +100,11 @@ def _unreferred(store: Store) -> str:
 
 
 def _referring(store: Store) -> dict[str, list[str]]:
-    """The tables with the columns by which they refer to events, as the schema has them."""
+    """The tables with the columns by which they keep events, as the schema has them."""
     found: dict[str, list[str]] = {}
     for table, column in store.rows(
         'SELECT m.name, f."from" FROM sqlite_schema m, pragma_foreign_key_list(m.name) f '
-        "WHERE m.type = 'table' AND f.\"table\" = 'events' ORDER BY m.name, f.\"from\""
+        "WHERE m.type = 'table' AND f.\"table\" = 'events' AND f.on_delete <> 'CASCADE' ORDER BY m.name, f.\"from\""
     ):
         found.setdefault(table, []).append(column)
     return found

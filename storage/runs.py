@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from storage import outbox
 from storage.columns import RowReader, clean, placeholders, to_json
 from storage.db import Store
 from storage.errors import ConflictError, NotFoundError
@@ -23,6 +25,7 @@ __all__ = [
     "mark_lost",
     "metrics",
     "metrics_after",
+    "newest",
     "next_queued",
     "progress",
     "request_stop",
@@ -95,6 +98,15 @@ def active(store: Store) -> RunRow | None:
     return _read(row) if row else None
 
 
+def newest(store: Store, category: str, base_model: str) -> RunRow | None:
+    """The newest run of a category on a base model, or None."""
+    row = store.row(
+        f"SELECT {_read.columns} FROM runs WHERE category = ? AND base_model = ? ORDER BY id DESC LIMIT 1",
+        (category, base_model),
+    )
+    return _read(row) if row else None
+
+
 def next_queued(store: Store) -> int | None:
     """The queued run that has waited longest, or None."""
     found = store.value("SELECT min(id) FROM runs WHERE status = 'queued'")
@@ -110,7 +122,8 @@ def claim(store: Store, run_id: int, *, pid: int, pid_started: float, now: float
         store,
         "UPDATE runs SET stop_requested = (status = 'queued' AND stop_requested), status = 'running', pid = ?, "
         "pid_started = ?, heartbeat = ?, started_at = coalesce(started_at, ?), finished_at = NULL, "
-        "error = '', hint = '', attempts = attempts + 1 WHERE id = ? AND status IN ('queued', 'stopped', 'failed', 'lost') "
+        "error = '', hint = '', attempts = attempts + 1 WHERE id = ? "
+        "AND status IN ('queued', 'stopped', 'failed', 'lost') "
         "AND NOT EXISTS (SELECT 1 FROM runs WHERE status = 'running')",
         (pid, pid_started, now, now, run_id),
     )
@@ -163,7 +176,10 @@ def finish(
     hint: str = "",
     version_id: int | None = None,
 ) -> None:
-    """Ends a running run, on the disk when the call returns. Raises ConflictError when it is not running."""
+    """Ends a running run and publishes that, on the disk when the call returns.
+
+    One that was stopped as asked is not published. Raises ConflictError when it is not running.
+    """
     with store.transaction(durable=True):
         _change_running(
             store,
@@ -172,10 +188,23 @@ def finish(
             "hint = ?, version_id = coalesce(?, version_id)",
             (status, status, now, clean(error), clean(hint), version_id),
         )
+        if status != "stopped":
+            _publish_end(store, run_id, now)
 
 
 def mark_lost(store: Store, run_id: int, *, heartbeat_before: float) -> bool:
-    """Marks a running run whose last heartbeat is older than `heartbeat_before`; False when it lives or has ended."""
+    """Marks a running run whose last heartbeat is older than `heartbeat_before`, and publishes that it failed.
+
+    False when it lives or has ended.
+    """
+    with store.transaction():
+        lost = _lose(store, run_id, heartbeat_before)
+        if lost:
+            _publish_end(store, run_id, time.time())
+    return lost
+
+
+def _lose(store: Store, run_id: int, heartbeat_before: float) -> bool:
     return _changed(
         store,
         "UPDATE runs SET status = 'lost', finished_at = heartbeat, error = 'The training process is gone without a "
@@ -183,6 +212,24 @@ def mark_lost(store: Store, run_id: int, *, heartbeat_before: float) -> bool:
         "WHERE id = ? AND status = 'running' AND heartbeat < ?",
         (run_id, heartbeat_before),
     )
+
+
+def _publish_end(store: Store, run_id: int, now: float) -> None:
+    run = get(store, run_id)
+    told = {
+        # A folder on this machine is told by its name alone.
+        "base_model": run.base_model.rpartition("/")[2] if run.base_model.startswith("/") else run.base_model,
+        **outbox.of_version(store, run.version_id),
+        "run_id": run.id,
+        "origin": run.origin,
+        "method": run.method,
+        "attempts": run.attempts,
+        "status": run.status,
+    }
+    if run.status != "finished":
+        told |= {"error": run.error, "hint": run.hint}
+    name: outbox.EventName = "fine_tuning.completed" if run.status == "finished" else "fine_tuning.failed"
+    outbox.publish(store, name, run.category, told, now=now)
 
 
 def _change_running(store: Store, run_id: int, assignments: str, params: tuple[Any, ...]) -> None:

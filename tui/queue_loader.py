@@ -1,22 +1,32 @@
-"""Keeps the list of a review queue: reads it in a thread, and adds what is new without moving anything."""
+"""Keeps the list of a review queue: reads it in a thread, adds what is new, and puts what was not reached yet in a
+better order as labels come in. Nothing above the cursor, or close below it, ever moves."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
+from textual.timer import Timer
+
 from storage.rows import EventSummary
-from tui.review_queue import Choice, load_choice, read_queue, total
+from tui.review_queue import Choice, load_choice, read_order, read_queue, total, with_order
 from tui.screens.base import BaseScreen
 from tui.widgets.virtual_table import VirtualTable
+
+STAY_BELOW = 3
+"""Places below the cursor that keep what they hold: those events are read ahead, and one is painted next."""
+LABELS_UNTIL_ORDERED = 10
+SECONDS_UNTIL_ORDERED = 5.0
+_LABELLED_KEPT = 300
 
 
 class QueueLoader:
     """Fills `table` for `screen` with what `choice` wants.
 
-    `shown()` is called whenever the list has changed, `failed(error)` when it cannot be read.
+    `shown()` is called whenever the list has changed, `failed(error)` when it cannot be read. `judged` holds the events
+    of this queue that were judged already: their places stay theirs.
     """
 
     def __init__(
@@ -25,13 +35,18 @@ class QueueLoader:
         table: VirtualTable[EventSummary],
         shown: Callable[[], None],
         failed: Callable[[BaseException], None],
+        judged: Collection[int] = frozenset(),
     ) -> None:
         self._screen = screen
         self._table = table
         self._shown = shown
         self._failed = failed
+        self._judged = judged
         self._complete = False
         self._total = -1
+        self._labelled: dict[int, None] = {}
+        self._since_ordered = 0
+        self._timer: Timer | None = None
         self.choice: Choice | None = None
 
     @property
@@ -57,9 +72,10 @@ class QueueLoader:
         """Read another queue; the cursor stays on `current` where that is in it."""
         self.choice = choice
         self._complete = False
-        home = self._screen.home
+        self._forget_order()
+        home, labelled = self._screen.home, list(self._labelled)
         self._screen.in_background(
-            lambda: read_queue(home, choice),
+            lambda: read_queue(home, choice, labelled),
             group="queue",
             description="reading the review queue",
             then=partial(self._show, current),
@@ -92,3 +108,63 @@ class QueueLoader:
         known = set(self._table.ids)
         self._table.extend([event_id for event_id in ids if event_id not in known])
         self._shown()
+
+    # The order of what was not reached yet.
+
+    def labelled(self, event_id: int) -> None:
+        """An event was labelled: what is like it teaches less now. The order follows after ten labels or five
+        seconds."""
+        self._labelled.pop(event_id, None)
+        self._labelled[event_id] = None
+        while len(self._labelled) > _LABELLED_KEPT:
+            del self._labelled[next(iter(self._labelled))]
+        self._order_soon()
+
+    def unlabelled(self, event_id: int) -> None:
+        """The label of an event was taken back."""
+        if event_id in self._labelled:
+            del self._labelled[event_id]
+            self._order_soon()
+
+    def _order_soon(self) -> None:
+        self._since_ordered += 1
+        if self._since_ordered >= LABELS_UNTIL_ORDERED:
+            self._order()
+        elif self._timer is None:
+            self._timer = self._screen.set_timer(SECONDS_UNTIL_ORDERED, self._order)
+
+    def _forget_order(self) -> None:
+        self._since_ordered = 0
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def _order(self) -> None:
+        self._forget_order()
+        choice, start = self.choice, self._first_free
+        if choice is None or not self._complete or choice.order != "informative" or choice.text:
+            return
+        ids = [event_id for event_id in self._table.ids[start:] if event_id not in self._judged]
+        if len(ids) < 2:
+            return
+        # What stays below the cursor is labelled next, and so counts as if it were.
+        home, labelled = self._screen.home, [*self._labelled, *self._table.ids[self._table.cursor : start]]
+        self._screen.in_background(
+            lambda: read_order(home, ids, labelled),
+            group="order",
+            description="ordering the review queue",
+            then=partial(self._put_in_order, choice),
+            in_turn=True,
+        )
+
+    @property
+    def _first_free(self) -> int:
+        return self._table.cursor + 1 + STAY_BELOW
+
+    def _put_in_order(self, choice: Choice, order: array[int]) -> None:
+        """The cursor may have moved meanwhile, and events may have been judged or have come in."""
+        if choice is not self.choice or not self._complete:
+            return
+        start = self._first_free
+        if start < len(self._table.ids):
+            self._table.replace_tail(start, with_order(self._table.ids, order, start, self._judged))

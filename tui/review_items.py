@@ -5,30 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from core.categories import Category, load_categories
-from core.config import Config, load_config
+from core.config import load_config
 from core.paths import Home
 from core.validate.validator import Validation
 from storage import events
 from storage.db import open_store
-from storage.rows import EventRow, Tier
+from storage.rows import EventRow
 
-_DAY = 86_400.0
+if TYPE_CHECKING:
+    from core.explain import Explanation
+    from core.standing import Standings
+
 _KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """One event with the reasons for its tier and its reward as of now. `held` says why it would not be trained on."""
+    """One event with all that is known of it alone, as of the moment of reading."""
 
     event: EventRow
-    tier: Tier
-    quality: float
-    quality_parts: Mapping[str, float]
-    reward: float
-    reward_parts: Mapping[str, float]
-    held: str
+    why: Explanation
 
 
 class ReadItems:
@@ -73,49 +72,33 @@ def checker(home: Home, event: EventRow) -> Callable[[str], Validation]:
 
 def read_items(home: Home, ids: Sequence[int]) -> list[ReviewItem]:
     """The events with the reasons that weigh on them; ids that do not exist are left out."""
+    from core.explain import explain_event
+
     config, categories = load_config(home), load_categories(home)
     now = time.time()
-    recent: dict[str, int] = {}
     with open_store(home.store) as store:
-        found = events.get_many(store, ids)
-        for event in found:
-            if event.category not in recent:
-                since = now - events.RECENT_SECONDS
-                recent[event.category] = events.recent_count(store, event.category, since)
-    return [_item(event, categories, config, now, recent[event.category]) for event in found]
+        return [
+            ReviewItem(
+                event,
+                explain_event(
+                    store,
+                    home,
+                    config,
+                    categories.get(event.category) or Category(name=event.category, title=""),
+                    event,
+                    now=now,
+                ),
+            )
+            for event in events.get_many(store, ids)
+        ]
 
 
-def _item(event: EventRow, categories: Mapping[str, Category], config: Config, now: float, recent: int) -> ReviewItem:
-    from core.select.difficulty import difficulty
-    from core.select.lessons import lessons_from
-    from core.select.reward import reward
-    from core.validate.feedback import current_feedback_type
-    from core.validate.gate import Held
-    from core.validate.quality import assess_event
+def read_standings(home: Home, category: str) -> Standings | None:
+    """Where each event of a category stands, with the next batch; None where the category is not configured."""
+    from core.standing import standings
 
-    own = categories.get(event.category) or Category(name=event.category, title="")
-    assessment = assess_event(event, own)
-    worth = reward(
-        event.score,
-        current_feedback_type(event),
-        age_days=(now - event.created_at) / _DAY,
-        difficulty=difficulty(own.complexity, len(event.prompt), len(event.context)),
-        recent=recent,
-        constants=config.select,
-    )
-    lesson = next(iter(lessons_from([event], own, now=now, recent=recent, common=(), constants=config.select)), None)
-    return ReviewItem(
-        event=event,
-        tier=assessment.tier,
-        quality=assessment.quality,
-        quality_parts=assessment.parts,
-        reward=worth.value,
-        reward_parts={
-            "score": worth.base,
-            "feedback": worth.bonus,
-            "age ×": worth.decay,
-            "difficulty ×": worth.difficulty_factor,
-            "balance ×": worth.balance,
-        },
-        held=str(lesson) if isinstance(lesson, Held) else "",
-    )
+    own = load_categories(home).get(category)
+    if own is None:
+        return None
+    with open_store(home.store) as store:
+        return standings(store, home, load_config(home), own, now=time.time())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from core.config import load_config
 from core.paths import Home
 from storage import events, ui_state
 from storage.db import Store, open_store
@@ -83,10 +84,11 @@ def save_choice(store: Store, choice: Choice, current: int | None) -> None:
     ui_state.save(store, _STATE, state)
 
 
-def read_queue(home: Home, choice: Choice) -> array[int]:
+def read_queue(home: Home, choice: Choice, labelled: Sequence[int] = ()) -> array[int]:
     """The ids in order. `informative` weighs a few thousand events; the others follow, newest first.
 
-    A search is shown newest first instead, because it is read again at every key.
+    What is like the events `labelled` before comes later. A search is shown newest first instead, because it is read
+    again at every key.
     """
     wanted = choice.event_filter
     with open_store(home.store) as store:
@@ -95,12 +97,45 @@ def read_queue(home: Home, choice: Choice) -> array[int]:
         newest = events.event_ids(store, wanted, order="newest")
         if choice.order == "newest" or choice.text or len(newest) < 3:
             return newest
+        from core.select.meaning import preview
         from core.select.review import review_order
 
-        first = review_order(store, wanted)
+        config = load_config(home)
+        first = preview(
+            store,
+            config,
+            lambda meaning: review_order(
+                store, wanted, labelled=labelled, constants=config.select, embed=meaning.embed
+            ),
+        )
         seen = set(first)
         first.extend(event_id for event_id in newest if event_id not in seen)
         return first
+
+
+def read_order(home: Home, ids: Sequence[int], labelled: Sequence[int]) -> array[int]:
+    """`ids` in the order in which they teach most after the events that were `labelled`."""
+    from core.select.meaning import preview
+    from core.select.review import reordered
+
+    config = load_config(home)
+    with open_store(home.store) as store:
+        return preview(
+            store,
+            config,
+            lambda meaning: reordered(store, ids, labelled, constants=config.select, embed=meaning.embed),
+        )
+
+
+def with_order(ids: Sequence[int], order: Sequence[int], start: int, fixed: Collection[int]) -> list[int]:
+    """What stands at `start` and after it in `ids`, in the new `order`.
+
+    Those that are `fixed`, or that the order does not know, keep their places; what the order has besides is left out.
+    """
+    tail = ids[start:]
+    free = set(order).intersection(tail).difference(fixed)
+    following = iter([event_id for event_id in order if event_id in free])
+    return [next(following) if event_id in free else event_id for event_id in tail]
 
 
 def total(store: Store) -> int:

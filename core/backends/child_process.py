@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import sys
 import threading
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 LOG_TAIL_BYTES = 4000
 
@@ -30,6 +34,36 @@ def read_lines_or_exit() -> queue.SimpleQueue[bytes]:
 
     threading.Thread(target=read, name="parent-watch", daemon=True).start()
     return lines
+
+
+class RefusedRequest(Exception):
+    """The request cannot be done, for a reason the user can act on."""
+
+
+def serve(answer: Callable[[dict[str, Any]], Any]) -> None:
+    """In the child: answers requests until the input ends, which ends the process at once.
+
+    One JSON object a line on standard input, one a line on standard output for each, in order; standard error is a log
+    for people.
+
+        request   {"op": OP, ...}
+        reply     {"ok": RESULT}  or  {"error": "what happened, in words"}
+    """
+    # Native code may print: the pipe is kept for replies, and what goes to standard output lands in the log.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    lines = read_lines_or_exit()
+    while True:
+        line = lines.get()
+        try:
+            reply = {"ok": answer(json.loads(line))}
+        except RefusedRequest as refusal:
+            reply = {"error": str(refusal)}
+        except Exception as fault:  # noqa: BLE001 - the process boundary: reported to the caller and to the log
+            traceback.print_exc()
+            reply = {"error": f"{type(fault).__name__}: {fault}"}
+        replies.write(json.dumps(reply).encode() + b"\n")
+        replies.flush()
 
 
 def command(module: str, *arguments: str) -> list[str]:

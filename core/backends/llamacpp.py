@@ -6,26 +6,18 @@ request, not the program. The child is started by the first call, and again by t
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
 import tempfile
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from core.backends.backend import Generation, Message, Sampling
-from core.backends.child_process import command, environment, log_tail
-from core.errors import BackendError
+from core.backends.child_client import ChildClient
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-LOG_LIMIT_BYTES = 1 << 20
-CLOSE_SECONDS = 3.0
 
 
 class LlamaCppBackend:
@@ -41,14 +33,16 @@ class LlamaCppBackend:
     name = "llama.cpp"
 
     def __init__(self, *, threads: int | None = None, num_ctx: int = 4096, log: Path | None = None) -> None:
-        self._threads = threads
         self.num_ctx = num_ctx
         self._folder = tempfile.TemporaryDirectory(prefix="finetune-llamacpp-", ignore_cleanup_errors=True)
-        self._log = log or Path(self._folder.name) / "log.txt"
-        self._log_start = 0
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._closed = False
+        self._child = ChildClient(
+            "llama.cpp",
+            "core.backends.llamacpp_child",
+            str(num_ctx),
+            str(threads or 0),
+            log=log or Path(self._folder.name) / "log.txt",
+            refusal_hint="Check the file and the request; `doctor` looks over every registered model.",
+        )
 
     # -- the interface
 
@@ -61,8 +55,7 @@ class LlamaCppBackend:
 
     def close(self) -> None:
         """End the child, also in the middle of an answer (which then fails in its thread)."""
-        self._closed = True
-        self._end()
+        self._child.close()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
@@ -74,7 +67,17 @@ class LlamaCppBackend:
     @property
     def pid(self) -> int | None:
         """The process that holds the models; None before the first call and after the last."""
-        return self._child.pid if self._child else None
+        return self._child.pid
+
+    def embed(self, model: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors, float32 [len(texts), dimensions], pooled as the file says, else the mean over the tokens.
+
+        Of a text longer than the model's context, or 512 tokens, the first part counts. Each text is computed by
+        itself, so its vector never depends on the others.
+        """
+        from core.backends.vector_wire import unpacked
+
+        return unpacked(self._call("embed", model, texts=list(texts)))
 
     # -- what a proof looks at
 
@@ -114,84 +117,5 @@ class LlamaCppBackend:
         """bos, eos, pad (−1: none), add_bos, add_eos (0 or 1), vocabulary (size)."""
         return dict(self._call("special_tokens", model))
 
-    # -- the child
-
     def _call(self, operation: str, model: str, **fields: object) -> Any:
-        request = json.dumps({"op": operation, "model": str(model), **fields}).encode() + b"\n"
-        with self._lock:
-            if self._closed:
-                raise BackendError("The model server was closed.", hint="Open it again to ask for more.")
-            child = self._child or self._start()
-            if self._closed:  # closed from another thread just before the start
-                self._end()
-                raise self._crash(operation, None)
-            assert child.stdin is not None and child.stdout is not None
-            line = b""
-            try:
-                with contextlib.suppress(OSError, ValueError):  # a broken or closed pipe: the reply is missing too
-                    child.stdin.write(request)
-                    child.stdin.flush()
-                    line = child.stdout.readline()
-            except BaseException:
-                self._end()  # an interrupt: the reply of this request must not be read as that of the next
-                raise
-            if not line.endswith(b"\n"):
-                code = self._end()
-                raise self._crash(operation, code)
-        reply = json.loads(line)
-        if "error" in reply:
-            raise BackendError(
-                reply["error"],
-                title="The model did not answer",
-                hint="Check the file and the request; `doctor` looks over every registered model.",
-            )
-        return reply["ok"]
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        try:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            fresh = not self._log.exists() or self._log.stat().st_size > LOG_LIMIT_BYTES
-            with self._log.open("wb" if fresh else "ab") as log:
-                self._log_start = log.tell()
-                self._child = subprocess.Popen(
-                    command("core.backends.llamacpp_child", str(self.num_ctx), str(self._threads or 0)),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=environment(),
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise BackendError(
-                f"The process for llama.cpp could not be started: {error}.",
-                hint="Check free memory and disk space, then try again.",
-            ) from error
-        return self._child
-
-    def _end(self) -> int | None:
-        """End and reap the child; the exit code, negative for a signal."""
-        child, self._child = self._child, None
-        if child is None:
-            return None
-        assert child.stdin is not None and child.stdout is not None
-        with contextlib.suppress(OSError, ValueError):
-            child.stdin.close()
-        try:
-            code = child.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            code = child.wait()
-        with contextlib.suppress(OSError, ValueError):
-            child.stdout.close()
-        return code
-
-    def _crash(self, operation: str, code: int | None) -> BackendError:
-        if self._closed:
-            return BackendError("The model server was closed during an answer.", hint="Open it again to ask for more.")
-        how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
-        tail = log_tail(self._log, self._log_start)
-        said = f" It last said:\n{tail}" if tail else " It left no message."
-        return BackendError(
-            f"llama.cpp {how} during {operation!r}.{said}",
-            hint="The next request starts it afresh. If it happens again, check free memory and the model file.",
-        )
+        return self._child.call(operation, model=str(model), **fields)

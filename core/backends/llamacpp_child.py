@@ -1,16 +1,13 @@
 """The process in which llama.cpp runs: `python -m core.backends.llamacpp_child NUM_CTX THREADS` (0 threads: choose).
 
-Protocol. One JSON object a line on standard input, one a line on standard output for each, in order; standard error is
-a log for people. The end of the input ends the process at once.
-
-    request   {"op": OP, "model": PATH, ...}
-    reply     {"ok": RESULT}  or  {"error": "what happened, in words"}
+Protocol: that of `core.backends.child_process.serve`, each request with a "model", the path of its file.
 
     generate        messages [{role, content}], sampling {…}   -> the fields of a Generation
     tokenize        text, add_special, parse_special           -> [id, …]
     render          messages, add_generation_prompt            -> text
     logits          tokens, path                               -> null; writes float32 [len(tokens), vocabulary] as .npy
     greedy          tokens, max_tokens                         -> [id, …], the end token last where it came
+    embed           texts                                      -> unit vectors as `core.backends.vector_wire` packs them
     end_tokens                                                 -> [id, …] every token that ends an answer
     special_tokens                                             -> {bos, eos, pad, add_bos, add_eos, vocabulary}
 
@@ -20,20 +17,18 @@ A few models stay loaded, the least recently used one goes first; a file that ch
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import traceback
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import psutil
 
-from core.backends.child_process import read_lines_or_exit
+from core.backends.child_process import RefusedRequest, serve
 from core.backends.llamacpp_log import log_warnings_only
-from core.backends.llamacpp_model import LoadedModel, RefusedRequest
+from core.backends.llamacpp_model import LoadedModel
+from core.backends.vector_wire import packed
 
 MOST_MODELS = 3
 MEMORY_SHARE = 0.6
@@ -86,6 +81,8 @@ def answer(models: Models, request: dict[str, Any]) -> Any:
             return None
         case "greedy":
             return model.greedy(request["tokens"], request["max_tokens"])
+        case "embed":
+            return packed(model.embed(request["texts"]))
         case "end_tokens":
             return model.end_tokens()
         case "special_tokens":
@@ -95,24 +92,10 @@ def answer(models: Models, request: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    # Native code may print: the pipe is kept for replies, and what goes to standard output lands in the log.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
     log_warnings_only()
     num_ctx, threads = int(sys.argv[1]), int(sys.argv[2])
     models = Models(num_ctx, threads or None)
-    lines = read_lines_or_exit()
-    while True:
-        line = lines.get()
-        try:
-            reply = {"ok": answer(models, cast(dict[str, Any], json.loads(line)))}
-        except RefusedRequest as refusal:
-            reply = {"error": str(refusal)}
-        except Exception as fault:  # noqa: BLE001 - the process boundary: reported to the caller and to the log
-            traceback.print_exc()
-            reply = {"error": f"{type(fault).__name__}: {fault}"}
-        replies.write(json.dumps(reply).encode() + b"\n")
-        replies.flush()
+    serve(lambda request: answer(models, request))
 
 
 if __name__ == "__main__":

@@ -14,23 +14,25 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
+from core.backends.child_process import RefusedRequest
+from core.backends.llamacpp_embedding import EmbeddingContext
+from core.backends.llamacpp_logprobs import LogProbs
+
 # Prompts are decoded in slices of this many tokens. Whole slices shared with the previous prompt are kept, and only
 # those: a slice is always computed with the same shapes, so an answer never depends on what was asked before.
 SLICE = 128
 PENALTY_WINDOW = 64
 TINY_MODEL_BYTES = 64 << 20
-LOGPROB_BUFFER_FLOATS = 1 << 20
+# Threads of llama.cpp wait for each other by spinning, many times a text: beside a busy process, a small embedding
+# model on every core is tens of times slower than on one.
+SMALL_EMBEDDER_BYTES = 256 << 20
 
 
-class RefusedRequest(Exception):
-    """The request cannot be done, for a reason the user can act on."""
-
-
-def default_threads(model_bytes: int) -> int:
+def default_threads(model_bytes: int, tiny: int = TINY_MODEL_BYTES) -> int:
     """One thread for a tiny model, where handing work over costs more than it saves; else every physical core."""
     import psutil
 
-    return 1 if model_bytes < TINY_MODEL_BYTES else (psutil.cpu_count(logical=False) or 1)
+    return 1 if model_bytes < tiny else (psutil.cpu_count(logical=False) or 1)
 
 
 class LoadedModel:
@@ -40,6 +42,7 @@ class LoadedModel:
         if not path.is_file():
             raise RefusedRequest(f"There is no model file {path}.")
         self.size = path.stat().st_size
+        self._threads = threads
         parameters = native.llama_model_default_params()
         self._model = native.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:
@@ -61,6 +64,8 @@ class LoadedModel:
         self._pieces: dict[int, bytes] = {}
 
     def close(self) -> None:
+        if "_embedding" in self.__dict__:
+            self._embedding.close()
         native.llama_free(self._context)
         native.llama_model_free(self._model)
 
@@ -179,6 +184,14 @@ class LoadedModel:
         native.llama_memory_clear(self._memory, True)
         return scores
 
+    @cached_property
+    def _embedding(self) -> EmbeddingContext:
+        return EmbeddingContext(self._model, self._threads or default_threads(self.size, SMALL_EMBEDDER_BYTES))
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """One unit vector a text, [len(texts), dimensions]."""
+        return self._embedding.rows([self.tokenize(text, add_special=True, parse_special=False) for text in texts])
+
     def _decode(self, batch: Any) -> None:
         code = native.llama_decode(self._context, batch)
         if code != 0:
@@ -264,35 +277,3 @@ class LoadedModel:
             if len(tokens) < limit:
                 self._decode(batch)
         return tokens, None, logprobs.values()
-
-
-class LogProbs:
-    """Log-probabilities of drawn tokens, computed many rows at a time: a call of numpy costs more than a row."""
-
-    def __init__(self, n_vocab: int) -> None:
-        self._rows = np.empty((max(1, min(64, LOGPROB_BUFFER_FLOATS // n_vocab)), n_vocab), np.float32)
-        self._bytes = n_vocab * 4
-        self._address = self._rows.ctypes.data
-        self._tokens: list[int] = []
-        self._values: list[float] = []
-
-    def see(self, logits: Any) -> None:
-        """Copy the scores that the next token is drawn from."""
-        ctypes.memmove(self._address + len(self._tokens) * self._bytes, logits, self._bytes)
-
-    def took(self, token: int) -> None:
-        self._tokens.append(token)
-        if len(self._tokens) == len(self._rows):
-            self._flush()
-
-    def values(self) -> list[float]:
-        if self._tokens:
-            self._flush()
-        return self._values
-
-    def _flush(self) -> None:
-        rows = self._rows[: len(self._tokens)]
-        chosen = rows[np.arange(len(rows)), self._tokens]
-        top = rows.max(axis=1, keepdims=True)
-        self._values += (chosen - top[:, 0] - np.log(np.exp(rows - top).sum(axis=1))).tolist()
-        self._tokens.clear()

@@ -14,9 +14,9 @@ from core.errors import ConflictError, ProofError
 from core.paths import Home
 from core.release.files import version_problem
 from core.release.registry import STAGING, base_of
-from storage import aliases, versions
+from storage import ab_tests, aliases, outbox, versions
 from storage.db import Store
-from storage.rows import AliasAction, AliasChange, VersionRow
+from storage.rows import AbTestRow, AliasAction, AliasChange, VersionRow
 
 
 def alias_name(config: Config, category: str) -> str:
@@ -96,7 +96,7 @@ def undo(store: Store, home: Home, config: Config, category: str, *, who: str, n
             raise _nothing(category, "The base model was never exported", "undo")
         _check_files(home, target)
         why = f"took back: {change.action}" + (f" ({change.why})" if change.why else "")
-        _point(store, name, target, "undo", who=who, why=why, evidence={}, now=now, undoes=change.id)
+        _point(store, name, target, "undo", who=who, why=why, evidence={}, now=now, undoes=change)
         return aliases.history(store, name)[0]
 
 
@@ -110,20 +110,48 @@ def _point(
     why: str,
     evidence: Mapping[str, Any],
     now: float,
-    undoes: int | None = None,
+    undoes: AliasChange | None = None,
 ) -> None:
-    aliases.point(
-        store,
-        name=name,
-        category=version.category,
-        to_version=version.id,
-        action=action,
-        who=who,
-        why=why,
-        evidence=evidence,
-        now=now,
-        undoes=undoes,
-    )
+    """Points the alias at a version and publishes it, both or neither."""
+    with store.transaction(durable=True):
+        before = aliases.get(store, name)
+        aliases.point(
+            store,
+            name=name,
+            category=version.category,
+            to_version=version.id,
+            action=action,
+            who=who,
+            why=why,
+            evidence=evidence,
+            now=now,
+            undoes=undoes.id if undoes else None,
+        )
+        told = {
+            **outbox.of_version(store, version.id),
+            "alias": name,
+            "from": versions.get(store, before.version_id).name if before else None,
+            "to": version.name,
+            "who": who,
+            "why": why,
+            "summary": evidence.get("summary"),
+            "verdict": evidence.get("verdict"),
+            "undo": action == "undo",
+            "reconcile": action == "reconcile",
+        }
+        forward = action == "promote" or (undoes is not None and undoes.action == "rollback")
+        event: outbox.EventName = "fine_tuning.promoted" if forward else "fine_tuning.rolled_back"
+        outbox.publish(store, event, version.category, told, now=now)
+
+
+def announce_ready(store: Store, test: AbTestRow, *, now: float) -> None:
+    """Publishes, once for each test, that the candidate of a finished test may be promoted if the verdict says so."""
+    if (test.result or {}).get("verdict") != "promote":
+        return
+    with store.transaction(durable=True):
+        if not outbox.is_told(store, "fine_tuning.ready_for_promotion", "test_id", test.id):
+            told = ab_tests.published(store, test)
+            outbox.publish(store, "fine_tuning.ready_for_promotion", test.category, told, now=now)
 
 
 def _check_files(home: Home, version: VersionRow) -> None:

@@ -51,26 +51,26 @@ def level_of(scores: Sequence[float]) -> int:
     return level
 
 
-def compose(stages: Mapping[Stage, Sequence[int]], level: int, size: int) -> list[int]:
-    """`size` event ids in the mix of `level`, each stage's from its front; fewer when there are not enough.
+def quotas(available: Mapping[Stage, int], level: int, size: int) -> dict[Stage, int]:
+    """How many of a batch of `size` come from each stage in the mix of `level`, given how many each stage has.
 
-    A stage that is short is filled from its nearest neighbour, the easier one first. From level 3 on the mix is that
-    of the pool.
+    A stage that is short is filled from its nearest neighbour, the easier one first; the sum is the smaller of `size`
+    and all there is. From level 3 on the mix is that of the pool.
     """
-    total = sum(len(stages.get(stage, ())) for stage in STAGES)
+    total = sum(available.get(stage, 0) for stage in STAGES)
     size = min(size, total)
     if size == 0:
-        return []
-    mix = MIXES[level] if level < MIXED else {stage: len(stages.get(stage, ())) / total for stage in STAGES}
+        return dict.fromkeys(STAGES, 0)
+    mix = MIXES[level] if level < MIXED else {stage: available.get(stage, 0) / total for stage in STAGES}
     wanted = _shares(mix, size)
-    taken = {stage: min(wanted[stage], len(stages.get(stage, ()))) for stage in STAGES}
+    taken = {stage: min(wanted[stage], available.get(stage, 0)) for stage in STAGES}
     for index, stage in enumerate(STAGES):
-        missing = wanted[stage] - min(wanted[stage], len(stages.get(stage, ())))
+        missing = wanted[stage] - min(wanted[stage], available.get(stage, 0))
         for other in sorted(STAGES, key=lambda name: (abs(STAGES.index(name) - index), STAGES.index(name))):
-            extra = min(missing, len(stages.get(other, ())) - taken[other])
+            extra = min(missing, available.get(other, 0) - taken[other])
             taken[other] += extra
             missing -= extra
-    return [event for stage in STAGES for event in stages.get(stage, ())[: taken[stage]]]
+    return taken
 
 
 def order(stage_by_event: Mapping[int, Stage], seed: int) -> list[int]:

@@ -15,6 +15,7 @@ Switch = Literal["auto", "on", "off"]
 METHODS: Final = ("sft",)
 LOGIT_CHUNK_BYTES: Final = 64 * 1024 * 1024  # float32 logits that the loss holds at once
 CHECKPOINTING_FROM: Final = 500_000_000  # parameters; below, computing twice costs more than the memory is worth
+QUICK_PROMPTS: Final = 120  # held-out prompts of a run by the worker: what a verdict needs at least, with some spare
 QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m")
 
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
@@ -153,11 +154,6 @@ def configured(config: Config, base: str) -> dict[str, Any]:
 
 
 _DEFAULTS: Final[Mapping[str, Any]] = {entry.name: entry.default for entry in fields(TrainSettings)}
-
-
-def quick(base: TrainSettings | None = None) -> TrainSettings:
-    """For frequent small runs: the defaults, tested on as many prompts as a verdict needs at least, with some spare."""
-    return replace(base or TrainSettings(), ab_prompts=120)
 
 
 def deep(base: TrainSettings | None = None) -> TrainSettings:

@@ -84,10 +84,11 @@ def load_tokenizer(base: Path) -> Any:
         return AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
 
 
-def open_session(base: Path, settings: TrainSettings, tokenizer: Any) -> Session:
-    """The base model with a fresh adapter on all its linear layers but the output, and its optimizer.
+def open_session(base: Path, settings: TrainSettings, tokenizer: Any, *, start: Path | None = None) -> Session:
+    """The base model with an adapter on all its linear layers but the output, and its optimizer.
 
-    The same seed gives the same adapter. The base is frozen; adapters are float32. Raises ModelError.
+    The adapter is that of the file `start`, else a fresh one; the same seed gives the same. The base is frozen;
+    adapters are float32. Raises ModelError, also for an adapter that does not fit.
     """
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -119,6 +120,8 @@ def open_session(base: Path, settings: TrainSettings, tokenizer: Any) -> Session
     )
     size = sum(parameter.numel() for parameter in model.parameters())
     adapted: Any = get_peft_model(model, lora)
+    if start is not None:
+        _go_on_from(adapted, start)
     if settings.recomputes_activations(size):
         adapted.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
     parameters = {name: value for name, value in adapted.named_parameters() if value.requires_grad}
@@ -138,11 +141,39 @@ def open_session(base: Path, settings: TrainSettings, tokenizer: Any) -> Session
     )
 
 
-def identity(base: Path, settings: TrainSettings, train: Sequence[Example], validation: Sequence[Example]) -> str:
+def _go_on_from(adapted: Any, start: Path) -> None:
+    """Loads the tensors of an older adapter; every one of them must find its place, and none may be left fresh."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(start)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"The adapter {start} cannot be read: {error}", hint="Begin with a fresh adapter.") from error
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    if {name: value.shape for name, value in tensors.items()} != {name: value.shape for name, value in own.items()}:
+        raise ModelError(
+            f"The adapter {start} does not fit this base model and these settings.",
+            hint="Begin with a fresh adapter, or use the rank of the older version.",
+        )
+    set_peft_model_state_dict(adapted, tensors)
+
+
+def identity(
+    base: Path,
+    settings: TrainSettings,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    *,
+    start: Path | None = None,
+) -> str:
     """A hash of all that decides what is learned; a checkpoint is only gone on from by a run of the same identity."""
     chosen = {name: value for name, value in settings.to_mapping().items() if name not in _NO_INFLUENCE}
     digest = hashlib.blake2b(json.dumps(chosen, sort_keys=True).encode(), digest_size=16)
     digest.update((base / "config.json").read_bytes())
+    if start is not None:
+        digest.update(start.read_bytes())
     for examples in (train, validation):
         digest.update(b"|")
         for example in examples:

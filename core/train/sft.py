@@ -34,7 +34,8 @@ DIVERGED: Final = 2.0  # times the validation loss of the untrained model, and o
 class Task:
     """What to learn: the folder of a checked base model, the items in training order, the run's own folder.
 
-    With `resume` the run goes on from its last checkpoint, or from the start when there is none.
+    With `resume` the run goes on from its last checkpoint, or from the start when there is none. `start` is the adapter
+    file of an older version that training goes on from instead of a fresh adapter.
     """
 
     base: Path
@@ -43,6 +44,7 @@ class Task:
     settings: TrainSettings
     folder: Path
     resume: bool = False
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,11 @@ def train(task: Task, progress: Progress) -> TrainResult:
     encoded, held_out = encoder.encode_items(task.train), encoder.encode_items(task.validation)
     examples, validation = encoded.examples, held_out.examples
     _report_left_out(encoded, len(task.train), progress)
-    session = open_session(task.base, settings, tokenizer)
+    session = open_session(task.base, settings, tokenizer, start=task.start)
     lengths = [len(example.ids) for example in examples]
     total = settings.total_steps(len(examples))
     per_epoch = settings.steps_per_epoch(len(examples))
-    learned = identity(task.base, settings, examples, validation)
+    learned = identity(task.base, settings, examples, validation, start=task.start)
     folder = task.folder / CHECKPOINTS
     resume(session, folder, learned, wanted=task.resume, note=progress.note)
     state = session.state

@@ -21,7 +21,7 @@ from core.paths import Home
 from core.release.files import version_problem
 from core.stages import Stages, Stopped
 from core.train import launch as launching
-from storage import datasets, runs
+from storage import datasets, outbox, runs
 from storage.db import Store
 from storage.rows import RunRow
 
@@ -96,6 +96,8 @@ def test_the_row_tells_how_the_run_ended(
     assert launched == [second]
     said = capsys.readouterr().out
     assert f"Run {first} is {status}." in said
+    published = [(event.name, event.payload["data"]["error"]) for event in outbox.since(store, 0)]
+    assert published == ([] if status == "stopped" else [("fine_tuning.failed", error)])
     if isinstance(fault, ZeroDivisionError):
         assert "Traceback" in said and "in fail" in said
 

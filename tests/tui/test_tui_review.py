@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 
 import pytest
 from textual.message import Message
@@ -13,10 +16,10 @@ from core.paths import Home
 from storage import events, judgments, pairs
 from storage.db import Store
 from storage.rows import NewEvent
-from tui import queue_loader
+from tui import queue_loader, standing_loader
 from tui.app import FinetuneApp
 from tui.messages import Written
-from tui.review_queue import Choice
+from tui.review_queue import Choice, read_order
 from tui.screens.edit import EditScreen
 from tui.widgets.event_pane import EventPane
 from tui.widgets.search_line import SearchLine
@@ -213,7 +216,7 @@ async def test_an_empty_store_says_where_to_begin_and_offers_no_judging(app: Fin
 async def test_a_queue_that_cannot_be_read_says_why_and_another_can_be_opened(
     app: FinetuneApp, five: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(home: Home, choice: Choice) -> None:
+    def fail(home: Home, choice: Choice, labelled: Sequence[int]) -> None:
         raise StoreError("The disk [/] is gone.", hint="Plug it in.")
 
     async with app.run_test(size=SIZE) as pilot:
@@ -270,3 +273,158 @@ async def test_an_answer_from_a_chat_shows_the_turns_before_it(
         text = shown(pilot)
     assert text.index("Earlier in this chat (2 turns)") < text.index("user: Draw [bold]a shop") < text.index("Prompt\n")
     assert "\x1b" not in text
+
+
+def unlike(number: int) -> str:
+    """A prompt that no other one is like."""
+    return f"Asked is {blake2b(bytes([number])).hexdigest()}"
+
+
+@pytest.fixture
+def thirty(store: Store, an_event: Callable[..., NewEvent]) -> list[int]:
+    """Pairs of events that are much alike: the odd ones repeat the even ones before them, and score a little higher."""
+    topics = [unlike(number) for number in range(15)]
+    return events.add_many(
+        store,
+        [
+            an_event(2 * number + twin, prompt=topic + "x" * twin, response=topic, score=10.0 + number + 0.4 * twin)
+            for number, topic in enumerate(topics)
+            for twin in (0, 1)
+        ],
+    )
+
+
+async def test_labels_reorder_what_was_not_reached_and_nothing_else(
+    app: FinetuneApp, home: Home, thirty: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_loader, "LABELS_UNTIL_ORDERED", 3)
+    async with app.run_test(size=SIZE) as pilot:
+        await open_review(pilot, order="informative")
+        table = queue_of(pilot)
+        before = list(table.ids)
+        table.show(array("q", thirty))  # an order in which twins follow each other
+        await pilot.press("g", "b", "s", "x")
+        await settle(pilot)
+        assert sorted(before) == thirty
+        after = list(table.ids)
+        assert after[:8] == thirty[:8], "up to the third one below the cursor nothing moves"
+        assert table.current == thirty[4]
+        labelled = [thirty[0], thirty[1], thirty[3]]
+        assert after[8:] == list(read_order(home, thirty[8:], [*labelled, *thirty[4:8]]))
+        assert after[8:] != thirty[8:]
+        assert sorted(after) == thirty, "none is lost, none is there twice"
+        await pilot.press("u")
+        await settle(pilot)
+        assert table.current == thirty[3]
+        assert list(table.ids)[:8] == thirty[:8]
+
+
+async def test_the_order_follows_a_single_label_after_a_while(
+    app: FinetuneApp, thirty: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_loader, "SECONDS_UNTIL_ORDERED", 0.05)
+    async with app.run_test(size=SIZE) as pilot:
+        await open_review(pilot, order="informative")
+        table = queue_of(pilot)
+        table.show(array("q", thirty))
+        await pilot.press("g")
+        await pilot.pause(0.1)
+        await settle(pilot)
+        assert list(table.ids)[:5] == thirty[:5]
+        assert list(table.ids) != thirty
+        assert sorted(table.ids) == thirty
+        table.show(array("q", thirty))
+        await pilot.press("s")
+        await pilot.pause(0.1)
+        await settle(pilot)
+        assert list(table.ids) == thirty, "a skip says nothing about what teaches"
+
+
+async def test_an_order_that_comes_late_moves_only_what_is_still_below(
+    app: FinetuneApp, thirty: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_loader, "LABELS_UNTIL_ORDERED", 1)
+    go_on = threading.Event()
+
+    def late(home: Home, ids: Sequence[int], labelled: Sequence[int]) -> array[int]:
+        go_on.wait(10)
+        return array("q", reversed(ids))
+
+    monkeypatch.setattr(queue_loader, "read_order", late)
+    async with app.run_test(size=SIZE) as pilot:
+        await open_review(pilot, order="informative")
+        table = queue_of(pilot)
+        table.show(array("q", thirty))
+        await pilot.press("g", *"jjjjjjjj")
+        go_on.set()
+        await settle(pilot)
+        assert table.current == thirty[9]
+        assert list(table.ids)[:13] == thirty[:13]
+        assert list(table.ids)[13:] == list(reversed(thirty[13:]))
+        await pilot.press("o")
+        await settle(pilot)
+        newest = list(table.ids)
+        await pilot.press("home", "g")
+        await settle(pilot)
+        assert list(table.ids) == newest, "only the informative order follows what is labelled"
+
+
+async def test_why_shows_the_next_batch_once_it_is_known(
+    app: FinetuneApp, store: Store, an_event: Callable[..., NewEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 60.0)
+    ids = events.add_many(
+        store,
+        [
+            replace(
+                an_event(number, prompt=unlike(number), response=unlike(number + 50), score=99.0),
+                feedback_type="success",
+                bucket=60,
+            )
+            for number in range(4)
+        ],
+    )
+    async with app.run_test(size=SIZE) as pilot:
+        await open_review(pilot)
+        assert "next batch …" in shown(pilot)
+        assert "Why (w for all of it)" in shown(pilot)
+        monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 0.05)
+        judgments.judge(store, ids[0], "good", now=1.0)
+        await pilot.pause(0.6)
+        await settle(pilot)
+        assert "\nin the next batch: place " in shown(pilot)
+        await pilot.press("w")
+        text = shown(pilot)
+        assert text.index("Why\n") < text.index("Prompt\n")
+        for title in ("training", "gate", "split", "reward", "quality", "difficulty", "uncertainty"):
+            assert f"\n{title}  " in text
+        await pilot.press("j")
+        await settle(pilot)
+        assert "Why\n" in shown(pilot), "it stays so for the next event"
+        assert "…" not in shown(pilot).split("Prompt\n")[0]
+        monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 60.0)
+        judgments.judge(store, ids[1], "good", now=2.0)
+        await pilot.pause(0.6)
+        await settle(pilot)
+        assert "balance" in shown(pilot) and " …" in shown(pilot).split("gate")[0], "out of date, and it says so"
+
+
+async def test_moving_the_cursor_reads_no_whole_category(
+    app: FinetuneApp, five: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def count(home: Home, category: str) -> None:
+        asked.append(category)
+
+    monkeypatch.setattr(standing_loader, "read_standings", count)
+    monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 0.01)
+    async with app.run_test(size=SIZE) as pilot:
+        await open_review(pilot)
+        await pilot.pause(0.05)
+        await settle(pilot)
+        assert asked == ["erd"]
+        await pilot.press(*"jjkjk")
+        await pilot.pause(0.05)
+        await settle(pilot)
+        assert asked == ["erd"]

@@ -109,6 +109,7 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.form_outlook.read_memory", lambda home, request: fits)
     monkeypatch.setattr("tui.screens.train.read_choices", lambda home: replace(read_choices(home), settings=SETTINGS))
     monkeypatch.setattr("tui.form_outlook.SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr("tui.standing_loader.SETTLE_SECONDS", 0.02)
     construct = TopBar.__init__
     monkeypatch.setattr(TopBar, "__init__", lambda self, current, home: construct(self, current, Path("data")))
 
@@ -138,6 +139,7 @@ async def _settle(pilot: Pilot[None]) -> None:
 SHOWN = {
     "dashboard": (),
     "review": ("2",),
+    "review_why": ("2", "w"),
     "train_form": ("3", "n"),
     "train_run": ("3",),
     "scoreboard": ("4",),

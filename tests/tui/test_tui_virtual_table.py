@@ -4,6 +4,7 @@ import time
 from array import array
 from collections.abc import Mapping, Sequence
 
+import pytest
 from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.message import Message
@@ -98,3 +99,26 @@ async def test_a_click_moves_the_cursor() -> None:
         app.table.show(array("q", range(20)))
         await pilot.click(VirtualTable, offset=(3, 4))
         assert app.table.current == 4
+
+
+async def test_the_tail_is_replaced_and_the_cursor_stays() -> None:
+    moves: list[VirtualTable.Moved] = []
+    app = TableApp()
+    async with app.run_test(
+        size=(40, 10),
+        message_hook=lambda message: moves.append(message) if type(message) is VirtualTable.Moved else None,
+    ) as pilot:
+        app.table.show(array("q", range(200)), current=5)
+        await pilot.pause()
+        assert app.line(8) == "row 8"
+        moves.clear()
+        app.table.replace_tail(7, list(reversed(range(7, 200))))
+        await pilot.pause()
+        assert list(app.table.ids) == [*range(7), *reversed(range(7, 200))]
+        assert [app.line(y) for y in (5, 6, 7, 8)] == ["row 5", "row 6", "row 199", "row 198"]
+        assert (app.table.current, moves) == (5, [])
+        for start in (0, 5):
+            with pytest.raises(ValueError, match="below the cursor"):
+                app.table.replace_tail(start, [])
+        app.table.replace_tail(6, [])
+        assert list(app.table.ids) == list(range(6))

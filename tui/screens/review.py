@@ -22,6 +22,7 @@ from tui.review_items import ReadItems, ReviewItem, checker, read_items
 from tui.review_queue import Choice
 from tui.review_session import ReviewSession, load_draft
 from tui.screens.base import BaseScreen
+from tui.standing_loader import StandingLoader
 from tui.widgets.empty import Empty
 from tui.widgets.event_pane import EventPane
 from tui.widgets.event_view import queue_line, turned_note
@@ -57,7 +58,8 @@ class ReviewScreen(BaseScreen):
 
     def on_mount(self) -> None:
         self._session = ReviewSession(self.finetune, self.home)
-        self._queue = QueueLoader(self, self._table, self._show_emptiness, self._show_failure)
+        self._queue = QueueLoader(self, self._table, self._show_emptiness, self._show_failure, self._session.judged)
+        self._standing = StandingLoader(self, self._show_current)
         self._table.border_title = "Queue"
         self._table.focus()
 
@@ -74,6 +76,7 @@ class ReviewScreen(BaseScreen):
         """Show what has changed, and the category that the dashboard asks for."""
         category, self.finetune.review_category = self.finetune.review_category, None
         self._queue.refresh(category)
+        self._show_current()
 
     def _load(self, choice: Choice) -> None:
         self._session.begin_queue()
@@ -104,9 +107,7 @@ class ReviewScreen(BaseScreen):
     def on_virtual_table_moved(self, event: VirtualTable.Moved) -> None:
         self._session.shown()
         self._show_status()
-        item = self._items.get(event.item_id)
-        if item is not None:
-            self._show_item(item)
+        self._show_current()
         self._read_items()
 
     def _read_items(self) -> None:
@@ -122,13 +123,19 @@ class ReviewScreen(BaseScreen):
 
     def _keep_items(self, items: Sequence[ReviewItem]) -> None:
         self._items.keep(items)
-        current = next((item for item in items if item.event.id == self._table.current), None)
-        if current is not None:
-            self._show_item(current)
+        if any(item.event.id == self._table.current for item in items):
+            self._show_current()
+
+    def _show_current(self) -> None:
+        item = self._items.get(self._table.current)
+        if item is not None:
+            self._show_item(item)
 
     def _show_item(self, item: ReviewItem) -> None:
         has_draft = load_draft(self.store, item.event.id) is not None
-        self.query_one(EventPane).show(item, now=time.time(), has_draft=has_draft)
+        standing = self._standing.of(item.event)
+        self.query_one(EventPane).show(item, standing, now=time.time(), has_draft=has_draft)
+        self._standing.want(item.event.category)
 
     def _changed(self, event_id: int) -> None:
         """What was known of an event is out of date."""
@@ -140,7 +147,7 @@ class ReviewScreen(BaseScreen):
     # Judging.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("judge", "correct", "scroll"):
+        if action in ("judge", "correct", "scroll", "why"):
             return self.is_mounted and self._table.current is not None
         if action == "search":
             return not isinstance(self.focused, SearchLine)
@@ -157,6 +164,8 @@ class ReviewScreen(BaseScreen):
         self._show_status("" if following is not None else "✓ all of this queue is judged")
         if following is not None:
             self._table.cursor = following
+        if kind != "skip":
+            self._queue.labelled(event_id)
 
     def action_undo(self) -> None:
         """Take back the last judgment in force, and go to its event."""
@@ -170,6 +179,10 @@ class ReviewScreen(BaseScreen):
         if judgment is None:
             self._show_status(f"nothing left to be {word}")
             return
+        if word == "redone" and judgment.kind != "skip":
+            self._queue.labelled(judgment.event_id)
+        else:
+            self._queue.unlabelled(judgment.event_id)
         if not self._table.go_to(judgment.event_id):
             self._table.insert(judgment.event_id)
             self._show_emptiness()
@@ -227,6 +240,13 @@ class ReviewScreen(BaseScreen):
     def action_scroll(self, pages: int) -> None:
         """Read on in the event."""
         self.query_one(EventPane).turn(pages)
+
+    def action_why(self) -> None:
+        """All the reasons above the event, or only the main ones below it."""
+        pane = self.query_one(EventPane)
+        pane.in_full = not pane.in_full
+        self._show_current()
+        pane.scroll_home(animate=False)
 
     def on_screen_suspend(self) -> None:
         if self._queue.choice is not None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
 from storage.rows import EventSummary, JudgmentRow
 from tui.review_items import ReviewItem
 from tui.text import safe
+from tui.why import next_batch, reward_line, why
 from tui.widgets.diff_view import diff_content, diff_lines
 from tui.words import ago, counted, number, percent, signed
+
+if TYPE_CHECKING:
+    from core.explain import Explanation
+    from core.standing import Standing
 
 TIER_MARKS = {
     "gold": ("★", "$text-warning"),
@@ -61,27 +67,50 @@ def turned_note(word: str, judgment: JudgmentRow) -> str:
     return f"{word}: {glyph} {verdict} on #{judgment.event_id}"
 
 
-def event_content(item: ReviewItem, *, now: float, has_draft: bool) -> Content:
-    """Everything about an event, top to bottom in the order in which it is needed to judge it."""
-    event = item.event
-    blocks = [_facts(item, now), _block("Prompt", safe(event.prompt)), _block("Response", safe(event.response))]
-    if event.history:
-        blocks.insert(1, _block(f"Earlier in this chat ({counted(len(event.history), 'turn')})", _turns(event.history)))
+def event_content(
+    item: ReviewItem, standing: Standing | None, *, now: float, has_draft: bool, in_full: bool
+) -> Content:
+    """Everything about an event, top to bottom in the order in which it is needed to judge it.
+
+    `standing` is where it stands in its category, None while that is not known. With `in_full` every part of the
+    explanation stands at the top, else three lines of it stand below the findings.
+    """
+    event, known = item.event, replace(item.why, standing=standing)
+    blocks = [_facts(item, now)]
     if has_draft:
-        blocks.insert(1, Content.styled("✎ a correction was begun; c goes on with it", "$text-warning"))
+        blocks.append(Content.styled("✎ a correction was begun; c goes on with it", "$text-warning"))
+    if in_full:
+        blocks.append(_block("Why", _why_in_full(known)))
+    if event.history:
+        blocks.append(_block(f"Earlier in this chat ({counted(len(event.history), 'turn')})", _turns(event.history)))
+    blocks += [_block("Prompt", safe(event.prompt)), _block("Response", safe(event.response))]
     if event.correction is not None:
         blocks.append(_block("Correction", diff_content(diff_lines(event.response, event.correction))))
     blocks.append(_block("Findings", findings_content(event.findings, valid=event.valid)))
-    blocks.append(
-        _block(f"Why {item.tier}: quality {number(item.quality, 2)}", _parts(item.quality_parts, signs=False))
-    )
-    blocks.append(_block(f"Reward {signed(item.reward, 2)}", _parts(item.reward_parts, signs=True)))
-    if item.held:
-        blocks.append(Content.assemble(("✗ not trained on: ", "$text-warning"), safe(item.held)))
+    if not in_full:
+        blocks.append(_block("Why (w for all of it)", _why_in_short(known)))
     for title, text in (("Context", event.context), ("System prompt", event.system)):
         if text:
             blocks.append(_block(title, safe(text)))
     return Content("\n\n").join(blocks)
+
+
+def _why_in_full(known: Explanation) -> Content:
+    return Content("\n").join(
+        Content.assemble((f"{part.title}  ", "$text-muted"), safe(part.value, "bold", one_line=True, limit=200),
+                         "  " if part.value and part.text else "", safe(part.text, one_line=True, limit=600))
+        for part in why(known)
+    )  # fmt: skip
+
+
+def _why_in_short(known: Explanation) -> Content:
+    quality, reward = known.quality, known.reward
+    lines = [
+        Content.assemble(f"quality {number(quality.value, 2)} {quality.tier}  ", _parts(quality.parts)),
+        Content.assemble(f"reward {signed(reward.value, 2)}  ", (reward_line(reward), "$text-muted")),
+        safe(next_batch(known), one_line=True, limit=300),
+    ]
+    return Content("\n").join(lines)
 
 
 def _turns(history: Sequence[Mapping[str, Any]]) -> Content:
@@ -97,9 +126,10 @@ def _turns(history: Sequence[Mapping[str, Any]]) -> Content:
 
 def _facts(item: ReviewItem, now: float) -> Content:
     event = item.event
-    glyph, colour = TIER_MARKS[item.tier]
+    tier = item.why.quality.tier
+    glyph, colour = TIER_MARKS[tier]
     parts = [
-        Content.styled(f"{glyph} {item.tier}", colour),
+        Content.styled(f"{glyph} {tier}", colour),
         Content(f"score {number(event.score, 0)}"),
         safe(event.model, "$text-muted", one_line=True, limit=40),
         Content.styled(ago(event.created_at, now), "$text-muted"),
@@ -140,14 +170,8 @@ def _finding(found: Mapping[str, Any]) -> Content:
     )
 
 
-def _parts(parts: Mapping[str, float], *, signs: bool) -> Content:
+def _parts(parts: Mapping[str, float]) -> Content:
     if not parts:
         return Content.styled("nothing speaks for it yet", "$text-muted")
-    shown = [
-        Content.assemble(
-            safe(f"{name.replace('_', ' ')} ", "$text-muted", one_line=True, limit=60),
-            signed(value, 2) if signs and not name.endswith("×") else number(value, 2),
-        )
-        for name, value in parts.items()
-    ]
-    return Content("  ").join(shown)
+    shown = [f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in parts.items()]
+    return safe("  ".join(shown), "$text-muted", one_line=True, limit=300)

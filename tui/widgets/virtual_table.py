@@ -113,6 +113,16 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         if was_empty:
             self._moved()
 
+    def replace_tail(self, start: int, ids: Sequence[int]) -> None:
+        """Put `ids` in place of all from index `start` on. Raises ValueError where that is not below the cursor."""
+        if start <= self.cursor and self._ids:
+            raise ValueError(f"index {start} does not lie below the cursor at {self.cursor}")
+        self._ids[start:] = array("q", ids)
+        for page in [page for page in self._pages if page >= start // _PAGE]:
+            del self._pages[page]
+        self.virtual_size = Size(self.virtual_size.width, len(self._ids))
+        self.refresh()
+
     def insert(self, item_id: int) -> None:
         """Add an id where the cursor stands, and put the cursor on it."""
         self._ids.insert(self.cursor, item_id)

@@ -19,8 +19,8 @@ from core.config import Config
 from core.errors import ConflictError, NotFoundError, ProofError
 from core.paths import Home
 from core.release.files import version_problem
-from core.release.promote import promote, reconcile, rollback, serving, serving_stack, undo
-from storage import aliases
+from core.release.promote import announce_ready, promote, reconcile, rollback, serving, serving_stack, undo
+from storage import ab_tests, aliases, outbox
 from storage.db import Store, integrity_problems, open_store
 from storage.rows import VersionRow
 
@@ -61,6 +61,63 @@ def test_promotion_is_recorded_with_who_why_and_evidence(store: Store, home: Hom
     )
     assert (change.who, change.why, change.evidence, change.at) == ("me", "better", {"test_id": 7}, 5.0)
     assert served(store) == 1
+
+
+def test_every_change_of_what_serves_is_published_with_it(store: Store, home: Home, chain: list[VersionRow]) -> None:
+    do_promote(store, home, chain[1])
+    do_promote(store, home, chain[2])
+    do_rollback(store, home)
+    do_undo(store, home)  # of the rollback
+    do_undo(store, home)  # of the second promotion
+    told = [(event.name, event.payload["data"]) for event in outbox.since(store, 0)]
+    names = [version.name for version in chain]
+    assert [(name.split(".")[1], data["from"], data["to"], data["undo"]) for name, data in told] == [
+        ("promoted", None, names[1], False),
+        ("promoted", names[1], names[2], False),
+        ("rolled_back", names[2], names[1], False),
+        ("promoted", names[1], names[2], True),
+        ("rolled_back", names[2], names[1], True),
+    ]
+    first = told[0][1]
+    assert (first["who"], first["why"], first["alias"], first["version_id"]) == ("me", "better", "ft-erd", chain[1].id)
+    for file in (home.resolve(chain[1].gguf[kind]["path"]) for kind in chain[1].gguf):
+        file.unlink()
+    assert reconcile(store, home, CONFIG, now=8.0)
+    last = outbox.since(store, 0)[-1]
+    assert (last.name, last.payload["data"]["reconcile"]) == ("fine_tuning.rolled_back", True)
+
+
+def test_a_refused_or_interrupted_change_publishes_nothing(
+    store: Store, home: Home, chain: list[VersionRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do_promote(store, home, chain[1])
+    with pytest.raises(ConflictError):
+        do_promote(store, home, chain[1])
+    assert len(outbox.since(store, 0)) == 1
+    with monkeypatch.context() as broken:
+        broken.setattr(outbox, "publish", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            do_promote(store, home, chain[2])
+    assert served(store) == 1 and len(aliases.history(store, "ft-erd")) == 1
+
+
+@pytest.mark.parametrize(("verdict", "count"), [("promote", 1), ("keep", 0), ("need more data", 0)])
+def test_readiness_is_published_once_for_a_test_that_says_promote(
+    store: Store, chain: list[VersionRow], verdict: str, count: int
+) -> None:
+    test = ab_tests.start(
+        store, created_at=1.0, category="erd", version_a=chain[0].id, version_b=chain[1].id, seed=1, settings={}
+    )
+    announce_ready(store, ab_tests.get(store, test), now=2.0)
+    ab_tests.finish(store, test, {"verdict": verdict, "summary": "s", "wins": 3}, 3.0)
+    for now in (4.0, 5.0):  # a resumed run comes here again
+        announce_ready(store, ab_tests.get(store, test), now=now)
+    found = [event for event in outbox.since(store, 0) if event.name == "fine_tuning.ready_for_promotion"]
+    assert [event.at for event in found] == [4.0] * count
+    for event in found:
+        told = event.payload["data"]
+        assert (told["test_id"], told["version"], told["verdict"]) == (test, chain[1].name, "promote")
+        assert (told["summary"], told["metrics"]) == ("s", {"wins": 3})
 
 
 def test_rollback_goes_one_back_each_time_and_ends_at_the_base(

@@ -88,7 +88,7 @@ def test_nothing_gives_nothing_and_cannot_be_frozen(store: Store, home: Home, er
     assert selection.items == []
     assert selection.summary == "erd: 0 of 0 eligible"
     with pytest.raises(RunError, match="nothing to train on"):
-        freeze(store, selection, now=NOW, config=Config())
+        freeze(store, selection, now=NOW)
 
 
 def test_a_tiny_category_trains_on_all_and_is_never_tested_on_it(
@@ -98,7 +98,7 @@ def test_a_tiny_category_trains_on_all_and_is_never_tested_on_it(
     selection = chosen(store, home, erd)
     assert sorted(split(selection, "train")) == ids
     assert split(selection, "test") == []
-    dataset = freeze(store, selection, now=NOW, config=Config())
+    dataset = freeze(store, selection, now=NOW)
     run = runs.enqueue(
         store, created_at=NOW, category="erd", base_model="b", method="sft", settings={}, dataset_id=dataset,
         parent_version=None,
@@ -188,7 +188,7 @@ def test_the_same_question_gives_the_same_answer_whenever_it_is_asked(
     assert first.hash == later.hash
     assert chosen(store, home, erd, seed=1).hash != first.hash
     config = Config()
-    assert freeze(store, first, now=NOW, config=config) == freeze(store, later, now=NOW + 1, config=config)
+    assert freeze(store, first, now=NOW) == freeze(store, later, now=NOW + 1)
     assert datasets.items(store, 1) == first.items
 
 
@@ -278,5 +278,5 @@ def test_a_chat_carries_its_earlier_turns_into_the_dataset(store: Store, home: H
     by_event = {item.event_id: item for item in selection.items}
     assert by_event[chat].history == turns
     assert tools not in by_event and selection.counts["held_back"] == {"tools": 1}
-    dataset = freeze(store, selection, now=NOW, config=Config())
+    dataset = freeze(store, selection, now=NOW)
     assert [item.history for item in datasets.items(store, dataset) if item.event_id == chat] == [turns]

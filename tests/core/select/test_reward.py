@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import math
+import random
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.categories import Category
 from core.config import Select
 from core.select.difficulty import difficulty, lesson_difficulty
+from core.select.lessons import lessons_from
 from core.select.reward import BONUS, bucket_base, reward
-from storage.rows import FeedbackType
+from core.select.split import bucket, content_hash, prompt_hash
+from storage.rows import EventRow, FeedbackType
 
 TYPES = st.sampled_from(sorted(BONUS))
 SCORES = st.floats(0, 100)
@@ -58,13 +62,99 @@ def test_the_value_is_the_clamped_product_of_its_parts(
     assert 0.0 < found.balance <= 1.0
 
 
-@given(SCORES, SCORES, TYPES, UNIT)
-def test_a_better_score_never_has_a_lower_reward(first: float, second: float, kind: FeedbackType, hard: float) -> None:
-    low, high = sorted((first, second))
-    assert (
-        reward(low, kind, age_days=1, difficulty=hard, recent=5).raw
-        <= reward(high, kind, age_days=1, difficulty=hard, recent=5).raw
+BY_HAND = [
+    # score, type, age, difficulty, recent → base, bonus, decay, factor, balance, raw
+    (75.0, "neutral", 0.0, 0.0, 0, 0.462117, 0.0, 1.0, 1.0, 1.0, 0.462117),
+    (50.0, "explicit_positive", 1.0, 0.0, 100, 0.0, 0.4, 0.95, 1.0, 1.0, 0.38),
+    (None, "user_correction", 0.0, 0.5, 0, 0.0, 0.5, 1.0, 1.75, 1.0, 0.875),
+    (100.0, "success", 0.0, 1.0, 0, 0.761594, 0.3, 1.0, 2.5, 1.0, 2.653985),
+    (0.0, "explicit_negative", 0.0, 1.0, 0, -0.761594, -1.0, 1.0, 2.5, 1.0, -4.403985),
+    (20.0, "validation_failure", 3.0, 0.2, 225, -0.537050, -0.5, 0.857375, 1.3, 2 / 3, -0.770588),
+    # √(100/101) = 0.995037
+    (80.0, "success", -7.0, 0.0, 101, 0.537050, 0.3, 1.0, 1.0, 0.995037, 0.832896),
+]
+
+
+@pytest.mark.parametrize(
+    ("score", "kind", "age", "hard", "recent", "base", "bonus", "decay", "factor", "balance", "raw"), BY_HAND
+)
+def test_every_part_by_hand(
+    score: float | None, kind: FeedbackType, age: float, hard: float, recent: int, base: float, bonus: float,
+    decay: float, factor: float, balance: float, raw: float,
+) -> None:  # fmt: skip
+    found = reward(score, kind, age_days=age, difficulty=hard, recent=recent)
+    parts = (found.base, found.bonus, found.decay, found.difficulty_factor, found.balance, found.raw)
+    assert parts == pytest.approx((base, bonus, decay, factor, balance, raw), abs=2e-6)
+    assert found.value == max(-1.0, min(1.0, found.raw))
+    assert found.strength == pytest.approx((base + bonus) * factor, abs=5e-6)
+
+
+@given(SCORES, SCORES, TYPES, UNIT, st.floats(0, 400), st.integers(0, 10**5), st.sampled_from(["tanh", "bucket"]))
+def test_a_better_score_never_has_a_lower_reward(
+    first: float, second: float, kind: FeedbackType, hard: float, age: float, recent: int, variant: str
+) -> None:
+    low, high = (
+        reward(score, kind, age_days=age, difficulty=hard, recent=recent, constants=Select(reward=variant))
+        for score in sorted((first, second))
     )
+    assert low.raw <= high.raw
+    assert low.value <= high.value
+    assert low.strength <= high.strength
+
+
+@given(st.none() | SCORES, TYPES, UNIT, UNIT)
+def test_difficulty_makes_the_good_better_and_the_bad_worse(
+    score: float | None, kind: FeedbackType, first: float, second: float
+) -> None:
+    easy, hard = (reward(score, kind, age_days=0, difficulty=one, recent=0).raw for one in sorted((first, second)))
+    assert abs(easy) <= abs(hard)
+    assert easy * hard >= 0.0
+
+
+@given(st.none() | SCORES, TYPES, st.floats(0, 400), st.floats(0, 400), st.integers(0, 10**5), st.integers(0, 10**5))
+def test_age_and_crowding_only_ever_shrink_a_reward(
+    score: float | None, kind: FeedbackType, age: float, later: float, recent: int, more: int
+) -> None:
+    before = reward(score, kind, age_days=age, difficulty=0.3, recent=recent)
+    after = reward(score, kind, age_days=age + later, difficulty=0.3, recent=recent + more)
+    assert abs(after.raw) <= abs(before.raw)
+    assert after.raw * before.raw >= 0.0
+    assert after.strength == before.strength
+
+
+@given(st.lists(st.tuples(st.none() | SCORES, st.floats(0, 400)), max_size=8), st.randoms(use_true_random=False))
+def test_what_an_event_is_worth_does_not_depend_on_its_place(
+    given_rows: list[tuple[float | None, float]], chance: random.Random
+) -> None:
+    rows = [_event(number, score, age) for number, (score, age) in enumerate(given_rows)]
+    category, constants = Category("erd", "ERD", min_tier="rejected"), Select(min_reward=-1.0, min_score=0.0)
+
+    def found(order: list[EventRow]) -> dict[int, object]:
+        lessons = lessons_from(order, category, now=0.0, recent=len(rows), common=(), constants=constants)
+        return {event.id: lesson for event, lesson in zip(order, lessons, strict=True)}
+
+    shuffled = chance.sample(rows, len(rows))
+    assert found(shuffled) == found(rows)
+
+
+def _event(number: int, score: float | None, age: float) -> EventRow:
+    prompt = f"Prompt {number}"
+    return EventRow(
+        id=number, created_at=-86_400.0 * age, category="erd", model="m", prompt=prompt, response=f"Answer {number}",
+        content_hash=content_hash(prompt, prompt), prompt_hash=prompt_hash(prompt), bucket=bucket(prompt_hash(prompt)),
+        feedback_type="neutral", score=score, valid=True, quality=0.5, tier="bronze", generic=False, confidence=None,
+        system="", context="", source="api", group_key="", latency_ms=None, findings=(), quality_parts={},
+        sanitized={}, metadata={}, verdict=None, correction=None, judged_at=None,
+    )  # fmt: skip
+
+
+@given(SCORES)
+def test_the_bucket_variant_gives_the_same_reward_inside_a_bucket(score: float) -> None:
+    constants = Select(reward="bucket")
+    base = reward(score, "neutral", age_days=0, difficulty=0, recent=0, constants=constants).base
+    assert base in (0.6, 0.3, 0.0, -0.3, -0.6)
+    assert base == bucket_base(score)
+    assert abs(base - math.tanh((score - 50) / 50)) <= 0.38, "a coarse picture of the same thing"
 
 
 def test_age_is_taken_when_asked_and_shrinks_towards_nothing() -> None:

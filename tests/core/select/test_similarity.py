@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz import fuzz
+from sacrebleu.metrics import BLEU
 
-from core.select.similarity import bleu, edit_similarities, is_typo, near_duplicates, similarity
-from core.select.vectors import close_pairs, vectors
+from core.select.similarity import bleu, is_typo, near_duplicates, similarities, similarity
+from core.select.vectors import Vectors, vectors
 
 TEXT = st.text("abc d\n", max_size=40)
 DIAGRAM = "erDiagram\n    shop ||--o{ order : takes\n    shop {\n        int id PK\n        string name\n    }"
@@ -46,15 +49,6 @@ def test_similarity_is_symmetric_bounded_and_one_for_the_same(first: str, second
     assert similarity(first, first).value == pytest.approx(1.0)
 
 
-@given(st.lists(TEXT, max_size=5), st.lists(TEXT, max_size=5))
-def test_many_against_many_is_the_same_as_one_by_one(first: list[str], second: list[str]) -> None:
-    table = edit_similarities(first, second)
-    assert table.shape == (len(first), len(second))
-    for row, one in enumerate(first):
-        for column, other in enumerate(second):
-            assert table[row, column] == pytest.approx(Levenshtein.normalized_similarity(one, other), abs=1e-6)
-
-
 def test_a_typo_is_no_real_correction() -> None:
     assert is_typo(similarity(DIAGRAM, DIAGRAM.replace("takes", "take")))
     assert not is_typo(similarity(DIAGRAM, DIAGRAM.replace("string name", "string name\n        int owner_id FK")))
@@ -84,32 +78,73 @@ def test_near_duplicates_are_what_an_exhaustive_search_finds(picks: list[tuple[i
     assert set(near_duplicates(prompts, outputs, 0.9)) == expected
 
 
-@given(st.lists(st.text(max_size=30), min_size=1, max_size=6))
-def test_vectors_have_unit_length_and_do_not_depend_on_their_neighbours(texts: list[str]) -> None:
-    rows = vectors(texts)
-    assert np.allclose(np.linalg.norm(rows, axis=1), [1.0 if text else 0.0 for text in texts], atol=1e-5)
-    assert np.array_equal(rows[-1], vectors(texts[-1:])[0])
-    assert (rows >= 0).all()
+@settings(max_examples=60, deadline=None)
+@given(TEXT, TEXT)
+def test_bleu_is_that_of_sacrebleu(first: str, second: str) -> None:
+    ours, theirs = re.findall(r"\w+|[^\w\s]", first), re.findall(r"\w+|[^\w\s]", second)
+    if ours and theirs:
+        metric = BLEU(effective_order=True, tokenize="none")
+        expected = metric.sentence_score(" ".join(ours), [" ".join(theirs)]).score / 100
+        assert bleu(first, second) == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_candidate_margin_is_wide_enough() -> None:
-    """Texts changed in a tenth of their characters must still be found."""
-    rng = random.Random(5)
-    words = ["shop", "order", "customer", "invoice", "item", "draw", "diagram", "with", "please", "a", "the", "has"]
-    lowest = 1.0
-    for _ in range(200):
-        text = " ".join(rng.choice(words) for _ in range(rng.randint(8, 40)))
-        changed = list(text)
-        for _ in range(len(text) // 10):
-            changed[rng.randrange(len(changed))] = rng.choice("abcdefghij")
-        one, other = vectors([text, "".join(changed)])
-        lowest = min(lowest, float(one @ other))
-    assert lowest > 0.65
+def test_the_parts_and_the_value_by_hand() -> None:
+    # Three edits in eight characters; one word of two in common, and of the one pair half (smoothed).
+    found = similarity("draw abc", "draw xyz", embedded=([1.0, 0.0], [-1.0, 0.0]))
+    assert found.levenshtein == pytest.approx(1 - 3 / 8)
+    assert found.bleu == pytest.approx((0.5 * 0.5) ** 0.5)
+    assert found.cosine == 0.0
+    assert found.value == pytest.approx(0.4 * 5 / 8 + 0.3 * 0.5)
 
 
-def test_close_pairs_cross_blocks() -> None:
-    rows = vectors([f"text number {number % 700} of many" for number in range(1_500)])
-    found = dict(close_pairs(rows, 0.999999))
-    assert 0 in found[700]
-    assert 799 in found[1_499]
-    assert all((earlier < index).all() for index, earlier in found.items())
+@settings(max_examples=40, deadline=None)
+@given(st.lists(TEXT, max_size=4), st.lists(TEXT, max_size=4), st.booleans())
+def test_many_against_many_is_the_same_as_one_by_one(first: list[str], second: list[str], embedded: bool) -> None:
+    asked: list[str] = []
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        asked.extend(texts)
+        return vectors(texts)
+
+    table = similarities(first, second, embed=embed if embedded else None)
+    assert table.value.shape == table.levenshtein.shape == table.bleu.shape == (len(first), len(second))
+    assert (table.cosine is not None) == embedded
+    assert len(asked) == len(set(asked))
+    for row, one in enumerate(first):
+        for column, other in enumerate(second):
+            pair = (vectors([one])[0].tolist(), vectors([other])[0].tolist()) if embedded else None
+            alone = similarity(one, other, embedded=pair)
+            assert table.value[row, column] == pytest.approx(alone.value, abs=1e-6)
+            assert table.levenshtein[row, column] == pytest.approx(alone.levenshtein, abs=1e-6)
+            assert table.bleu[row, column] == pytest.approx(alone.bleu, abs=1e-6)
+            if table.cosine is not None:
+                assert table.cosine[row, column] == pytest.approx(alone.cosine, abs=1e-6)
+
+
+def test_bleu_only_where_it_is_asked_for() -> None:
+    texts = ["a shop with orders", "a shop with order", "planets, moons"]
+    every = similarities(texts, texts)
+    some = similarities(texts, texts, bleu_above=0.8)
+    near = every.levenshtein >= 0.8
+    assert near.sum() == 5
+    assert np.array_equal(np.isnan(some.bleu), ~near)
+    assert np.array_equal(some.value[near], every.value[near])
+    assert np.array_equal(some.value[~near], every.levenshtein[~near])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.text("ab", max_size=8), st.text("cde", max_size=8)), max_size=25),
+    st.sampled_from([0.5, 0.8, 0.9]),
+)
+def test_near_duplicates_are_found_whatever_the_texts(items: list[tuple[str, str]], floor: float) -> None:
+    kept: list[int] = []
+    expected: dict[int, int] = {}
+    for index, texts in enumerate(items):
+        for other in kept:
+            if all(fuzz.ratio(*pair) >= 100 * floor for pair in zip(texts, items[other], strict=True)):
+                expected[index] = other
+                break
+        else:
+            kept.append(index)
+    assert near_duplicates([one for one, _ in items], [other for _, other in items], floor) == expected

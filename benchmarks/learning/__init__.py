@@ -1,0 +1,1 @@
+"""What the learning components are worth: `python -m benchmarks.learning`."""

@@ -1,0 +1,1 @@
+"""Hooks: telling other programs what happens in the loop. What they are told stands in `storage.outbox`."""

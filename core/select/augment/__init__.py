@@ -1,0 +1,1 @@
+"""Augmentation: new examples from those that people approved, each with a proof that it means the same."""

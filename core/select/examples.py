@@ -1,0 +1,104 @@
+"""Lessons as the items of a dataset: order, weights, and what augmentation adds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from statistics import fmean
+
+from core.categories import Category
+from core.config import Select
+from core.select import curriculum
+from core.select.lessons import Lesson
+from core.select.split import SCHEME
+from storage.rows import DatasetItem, EventRow, Split
+
+_LIGHTEST, _HEAVIEST = 0.25, 3.0
+
+
+def train_items(
+    lessons: Sequence[Lesson],
+    *,
+    replayed: frozenset[int],
+    difficulty: Mapping[int, float],
+    variants: Mapping[int, Sequence[DatasetItem]],
+    category: Category,
+    seed: int,
+    constants: Select,
+) -> list[DatasetItem]:
+    """The train split in training order: easy to hard (shuffled by `seed` within a stage), or only shuffled.
+
+    `replayed` are the ids of older lessons; `difficulty` is calibrated, by event id. The augmented `variants` of an
+    event (by its id) follow it with its weight.
+    """
+    by_id = {each.event.id: each for each in lessons}
+    stages = {event_id: curriculum.stage_of(difficulty[event_id]) for event_id in by_id}
+    order = curriculum.order(stages if constants.curriculum else dict.fromkeys(stages, "easy"), seed)
+    weights = _weights(lessons, constants)
+    items: list[DatasetItem] = []
+    for event_id in order:
+        own = replace(
+            item(by_id[event_id].event, "train", by_id[event_id].target, category),
+            weight=weights[event_id],
+            difficulty=round(difficulty[event_id], 6),
+            stage=stages[event_id],
+            origin="replay" if event_id in replayed else "event",
+        )
+        items.append(own)
+        items.extend(
+            replace(each, weight=own.weight, difficulty=own.difficulty, stage=own.stage)
+            for each in variants.get(event_id, ())
+        )
+    return items
+
+
+def item(event: EventRow, split: Split, target: str, category: Category) -> DatasetItem:
+    """An event as an example with that target; the category's system prompt where it has none of its own."""
+    return DatasetItem(
+        position=0,
+        event_id=event.id,
+        split=split,
+        prompt=event.prompt,
+        target=target,
+        system=event.system or category.system_prompt,
+        weight=1.0,
+        difficulty=0.0,
+        stage="",
+        history=event.history,
+    )
+
+
+def numbered(items: Sequence[DatasetItem]) -> list[DatasetItem]:
+    """The items with their positions."""
+    return [replace(each, position=position) for position, each in enumerate(items)]
+
+
+def items_hash(items: Sequence[DatasetItem]) -> str:
+    """The hash of a dataset: equal items in equal order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for each in items:
+        values = asdict(each)
+        # What later schemas added is left out where it is empty, so that a hash stays what it was.
+        if not each.history:
+            del values["history"]
+        if each.origin == "event":
+            del values["origin"]
+        digest.update(json.dumps(values, sort_keys=True).encode())
+    return SCHEME + digest.hexdigest()
+
+
+def _weights(lessons: Sequence[Lesson], constants: Select) -> dict[int, float]:
+    """Weights by event, mean 1: the raw reward over its mean, kept within 0.25-3.
+
+    Age decays all of them alike, so that the weights, and with them the dataset's hash, do not depend on the moment.
+    """
+    if not constants.weigh_by_reward or not lessons:
+        return {each.event.id: 1.0 for each in lessons}
+    mean = fmean(each.reward.raw for each in lessons)
+    if mean <= 0.0:
+        return {each.event.id: 1.0 for each in lessons}
+    bounded = {each.event.id: min(_HEAVIEST, max(_LIGHTEST, each.reward.raw / mean)) for each in lessons}
+    level = fmean(bounded.values())
+    return {event_id: round(weight / level, 6) for event_id, weight in bounded.items()}

@@ -1,0 +1,125 @@
+"""Which of the eligible lessons a run trains on: the most informative, a share of hard ones, and replay of older ones.
+
+A batch of n takes up to `hard_share` × n lessons on which the model had failed. The rest is filled by active selection
+in the curriculum's mix of stages; every choice counts against what was chosen before it. A version that goes on from an
+older one also replays some of what that one has learned, so that `replay_share` of all examples are old ones: rehearsal
+keeps what was learned from being forgotten (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal").
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from core.config import Select
+from core.select import curriculum
+from core.select.active import Candidate, choose
+from core.select.eligible import is_failure
+from core.select.lessons import Lesson
+from core.select.vectors import Embed
+from core.validate.quality import TIERS
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """Lessons in the order of choice: `fresh` ones (with `hard` of them failures of the model) and `replayed` ones."""
+
+    fresh: list[Lesson]
+    replayed: list[Lesson]
+    hard: int
+
+
+def choose_batch(
+    lessons: Sequence[Lesson],
+    *,
+    limit: int | None,
+    level: int | None,
+    learned: Collection[int],
+    seed: int,
+    constants: Select,
+    embed: Embed,
+) -> TrainingBatch:
+    """At most `limit` lessons (None: all) that are not `learned` (event ids) yet, and replay of some that are.
+
+    `level` (0-3) sets the curriculum's mix of stages; None takes any. Calibrated among the lessons given; the same
+    input in any order gives the same batch.
+    """
+    fresh = [each for each in lessons if each.event.id not in learned]
+    chosen = fresh if limit is None or limit >= len(fresh) else _chosen(fresh, limit, level, constants, embed)
+    known = [each for each in lessons if each.event.id in learned]
+    return TrainingBatch(
+        chosen,
+        _replayed(known, len(chosen), seed, constants.replay_share),
+        sum(is_failure(each.event) for each in chosen),
+    )
+
+
+def hard_quota(limit: int, hard: int, others: int, share: float) -> int:
+    """How many of `limit` examples are hard ones, when there are `hard` of them and `others` that are not.
+
+    `share` × limit, rounded half up; more where the others do not fill the rest, never more than there are.
+    """
+    wanted = min(hard, int(share * limit + 0.5))
+    return min(hard, max(wanted, limit - others))
+
+
+def calibrated_difficulty(lessons: Sequence[Lesson]) -> dict[int, float]:
+    """Difficulty by event as a quantile 0-1 among these lessons."""
+    return curriculum.calibrate({each.event.id: each.difficulty for each in lessons})
+
+
+def _chosen(fresh: Sequence[Lesson], limit: int, level: int | None, constants: Select, embed: Embed) -> list[Lesson]:
+    picked: list[Lesson] = []
+    others = list(fresh)
+    if constants.hard_negatives:
+        hard = [each for each in fresh if is_failure(each.event)]
+        others = [each for each in fresh if not is_failure(each.event)]
+        quota = hard_quota(limit, len(hard), len(others), constants.hard_share)
+        picked = _best(hard, quota, picked, constants, embed)
+    left = limit - len(picked)
+    if level is None:
+        return picked + _best(others, left, picked, constants, embed)
+    difficulty = calibrated_difficulty(fresh)
+    stages: dict[curriculum.Stage, list[Lesson]] = {stage: [] for stage in curriculum.STAGES}
+    for each in others:
+        stages[curriculum.stage_of(difficulty[each.event.id])].append(each)
+    sizes = curriculum.quotas({stage: len(members) for stage, members in stages.items()}, level, left)
+    for stage, members in stages.items():
+        picked = picked + _best(members, sizes[stage], picked, constants, embed)
+    return picked
+
+
+def _best(
+    pool: Sequence[Lesson], count: int, before: Sequence[Lesson], constants: Select, embed: Embed
+) -> list[Lesson]:
+    """`count` of the pool by active selection, or by worth when that is off."""
+    if not constants.active:
+        return sorted(pool, key=lambda each: (-each.reward.raw, each.event.id))[:count]
+    by_id = {each.event.id: each for each in pool}
+    ranked = choose(
+        [_candidate(each) for each in pool],
+        count,
+        constants=constants,
+        embed=embed,
+        against=[_candidate(each) for each in before],
+    )
+    return [by_id[event_id] for event_id in ranked]
+
+
+def _candidate(lesson: Lesson) -> Candidate:
+    event = lesson.event
+    return Candidate(
+        event.id, event.category, event.prompt, lesson.target, event.score, lesson.feedback_type, lesson.quality
+    )
+
+
+def _replayed(known: Sequence[Lesson], fresh: int, seed: int, share: float) -> list[Lesson]:
+    """The best tiers first, drawn by `seed` inside a tier."""
+    count = int(fresh * share / (1.0 - share) + 0.5)
+
+    def key(each: Lesson) -> tuple[int, bytes]:
+        drawn = hashlib.blake2b(f"{seed}:{each.event.content_hash}".encode(), digest_size=8).digest()
+        return -TIERS.index(each.tier), drawn
+
+    return sorted(known, key=key)[:count]

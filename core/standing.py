@@ -1,0 +1,268 @@
+"""Where each event of a category stands: on which side of the split, how hard among the others, and whether the next
+training takes it. It looks at the whole category once; what is known of an event alone is in `core.explain`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
+
+from core import training
+from core.categories import Category, loop_of, select_of
+from core.config import Config, Select
+from core.errors import FinetuneError
+from core.select import curriculum
+from core.select.active import Candidate, value_parts
+from core.select.batch import SMALLEST
+from core.select.eligible import Eligible, eligible, is_failure
+from core.select.hard_negatives import STATES, HardNegative, hard_negatives
+from core.select.lessons import Lesson
+from core.select.training_batch import calibrated_difficulty
+from core.train.presets import resolve_base
+from core.triggers import Outlook, decide
+from core.validate.gate import Held
+from storage import datasets, events
+from storage.rows import DatasetItem
+
+if TYPE_CHECKING:
+    from core.paths import Home
+    from core.select.dataset import Selection
+    from storage.db import Store
+
+Side = Literal["train", "validation", "test", "kept for testing", "held back"]
+_COPY = re.compile(r"near-copy of event (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One event among those of its category.
+
+    `why` explains `side`. `held` is why it may not be trained on, empty where it may, `held_kind` that in a word;
+    `near_copy_of` the event that it nearly repeats. `quantile` is its difficulty 0-1 among what may be trained on, None
+    outside of that. `place` is its place in training order among the `size` examples of the next batch, None where it
+    is not in it; `batch` says so in words, with the reason.
+    """
+
+    side: Side
+    why: str
+    held: str
+    held_kind: str
+    near_copy_of: int | None
+    quantile: float | None
+    stage: str | None
+    hard: str | None
+    hard_difficulty: float | None
+    place: int | None
+    size: int
+    batch: str
+
+
+class Standings:
+    """The standing of every event of one category at one moment, worked out once."""
+
+    def __init__(
+        self,
+        category: Category,
+        found: Eligible,
+        selection: Selection,
+        hard: Mapping[int, HardNegative],
+        *,
+        constants: Select,
+        level: int | None,
+        learned: frozenset[int],
+        waits: str,
+    ) -> None:
+        self._category = category
+        self._found = found
+        self._constants = constants
+        self._hard = hard
+        self._level = level
+        self._learned = learned
+        self._waits = waits
+        self._quantiles = calibrated_difficulty(found.train)
+        self._lessons = {each.event.id: each for each in found.train}
+        self._watching = {each.event.id for each in found.validation}
+        self._tested = {each.id for each in found.test}
+        batch = [each for each in selection.items if each.split == "train" and each.origin in ("event", "replay")]
+        self._batch: dict[int, tuple[int, DatasetItem]] = {
+            each.event_id: (at, each) for at, each in enumerate(batch, 1)
+        }
+
+    def of(self, event_id: int) -> Standing:
+        """Where an event of the category stands; one that came in since counts as held back."""
+        held = self._found.held.get(event_id)
+        side, why = self._side(event_id, held)
+        quantile = self._quantiles.get(event_id)
+        hard = self._hard.get(event_id)
+        copy = _COPY.match(held.reason) if held is not None else None
+        place = self._batch[event_id][0] if event_id in self._batch else None
+        return Standing(
+            side=side,
+            why=why,
+            held="" if held is None else held.reason,
+            held_kind="" if held is None else held.kind,
+            near_copy_of=int(copy[1]) if copy else None,
+            quantile=quantile,
+            stage=None if quantile is None else curriculum.stage_of(quantile),
+            hard=None if hard is None else f"{hard.state} ({', '.join(hard.reasons)})",
+            hard_difficulty=None if hard is None else hard.difficulty,
+            place=place,
+            size=len(self._batch),
+            batch=self._in_words(event_id, held),
+        )
+
+    def _side(self, event_id: int, held: Held | None) -> tuple[Side, str]:
+        if event_id in self._tested:
+            return "test", "its prompt is kept for testing: versions are compared on it, none learns from it"
+        if held is not None and held.kind == "held out":
+            return (
+                "kept for testing",
+                "its prompt is kept for testing; another answer to it, or none, is asked for there",
+            )
+        if event_id in self._watching:
+            return "validation", "it watches a training without being learned"
+        if event_id in self._lessons:
+            return "train", "it may be trained on"
+        return "held back", "it does not pass the gate" if held is not None else "it came in after this was worked out"
+
+    def _in_words(self, event_id: int, held: Held | None) -> str:
+        size = len(self._batch)
+        if event_id in self._batch:
+            place, item = self._batch[event_id]
+            again = ", as a replay of what was learned before" if item.origin == "replay" else ""
+            return f"in the next batch: place {place} of {size} in training order{again}{self._waits}"
+        if held is not None:
+            return f"held back: {held.reason}"
+        if event_id in self._watching:
+            return "not in the next batch: it watches the training instead"
+        lesson = self._lessons.get(event_id)
+        if lesson is None:
+            return "not known yet"
+        return f"not in the next batch of {size}: {self._passed_over(lesson)}{self._waits}"
+
+    def _passed_over(self, lesson: Lesson) -> str:
+        """Why a lesson that might be in the batch is not."""
+        if lesson.event.id in self._learned:
+            return "the version to go on from has learned it already"
+        failure = self._constants.hard_negatives and is_failure(lesson.event)
+        stage = curriculum.stage_of(self._quantiles[lesson.event.id])
+        if not failure and self._level is not None and self._level < curriculum.MIXED:
+            mix = curriculum.MIXES[self._level]
+            if not mix.get(stage):
+                return f"the curriculum takes {' and '.join(mix)} ones for now, and this one is {stage}"
+        chosen = [self._lessons[event] for event in self._batch if event in self._lessons]
+        if not self._constants.active:
+            return f"{len(chosen)} with a higher reward were chosen"
+        own = self._value(lesson)
+        better = sum(self._value(each) > own for each in chosen)
+        others = len(chosen) - better
+        if not others:
+            return f"{better} more informative ones were chosen"
+        why = "more unlike the rest, or needed for the mix"
+        return f"{better} more informative ones were chosen, and {others} that are {why}"
+
+    def _value(self, lesson: Lesson) -> float:
+        return value_parts(candidate_of(lesson), self._constants).own
+
+
+def candidate_of(lesson: Lesson) -> Candidate:
+    """A lesson as active selection looks at it."""
+    event = lesson.event
+    return Candidate(
+        event.id, event.category, event.prompt, lesson.target, event.score, lesson.feedback_type, lesson.quality
+    )
+
+
+def standings(
+    store: Store,
+    home: Home,
+    config: Config,
+    category: Category,
+    *,
+    now: float,
+    limit: int | None = None,
+    selection: Selection | None = None,
+) -> Standings:
+    """The standing of every event of a category. Reads all of them: seconds for tens of thousands.
+
+    The next batch is `selection`, else what the worker would train on now: `limit` examples, without one as many as the
+    category's policy says (the smallest batch while it is not due). Embeddings are used where they are cached; none are
+    computed. Raises FinetuneError.
+    """
+    constants = select_of(category, config)
+    found = eligible(store, category, now=now, constants=constants)
+    learned, waits = frozenset[int](), ""
+    level = training.level(store, category.name) if constants.curriculum else None
+    if selection is None:
+        learned = _learned(store, home, config, category)
+        size, waits = (limit, "") if limit is not None else _size(store, home, config, category, found)
+        selection = _selection(store, home, config, category, now=now, limit=size, level=level, learned=learned)
+    hard = {each.event_id: each for each in hard_negatives(store, category, constants=constants, states=STATES)}
+    return Standings(category, found, selection, hard, constants=constants, level=level, learned=learned, waits=waits)
+
+
+def _selection(
+    store: Store,
+    home: Home,
+    config: Config,
+    category: Category,
+    *,
+    now: float,
+    limit: int | None,
+    level: int | None,
+    learned: frozenset[int],
+) -> Selection:
+    from core.select.dataset import select_dataset
+    from core.select.meaning import preview
+
+    return preview(
+        store,
+        config,
+        lambda meaning: select_dataset(
+            store,
+            home,
+            category,
+            now=now,
+            seed=0,
+            limit=limit,
+            level=level if limit else None,
+            config=config,
+            learned=learned,
+            meaning=meaning,
+        ),
+    )
+
+
+def _learned(store: Store, home: Home, config: Config, category: Category) -> frozenset[int]:
+    """What the version that the next run goes on from has learned; nothing where its base model is not at hand."""
+    if not loop_of(category, config).incremental:
+        return frozenset()
+    try:
+        base = resolve_base(category.base_model or config.train.base_model, home)
+        start = training.start_of(store, home, config, category.name, base.name)
+    except FinetuneError:
+        return frozenset()
+    return frozenset(training.learned(store, start))
+
+
+def _size(store: Store, home: Home, config: Config, category: Category, found: Eligible) -> tuple[int | None, str]:
+    """How many examples the next training takes, and why it does not begin yet (as an end of a sentence)."""
+    base = category.base_model or config.train.base_model
+    with suppress(FinetuneError):  # where its base model is not on this machine, the runs on it still have its name
+        base = training.named_base(base, home)
+    taken = datasets.taken_event_ids(store, category.name, base)
+    fresh = [each for each in found.train if each.event.id not in taken]
+    outlook = Outlook(
+        fresh=len(fresh),
+        eligible=found.count,
+        gold=sum(each.tier == "gold" for each in found.train),
+        total=found.considered,
+        mean_quality=fmean(each.quality for each in found.train) if found.train else 0.0,
+        fresh_quality=fmean(each.quality for each in fresh) if fresh else 0.0,
+        trend=events.score_trend(store, category.name),
+    )
+    decision = decide(outlook, loop_of(category, config))
+    return (decision.limit, "") if decision.due else (SMALLEST, f"; it waits: {decision.reason}")

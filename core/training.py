@@ -1,0 +1,189 @@
+"""Starting a run: what it trains on, from which version it goes on, and with which settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.categories import Category, select_of
+from core.config import Config
+from core.errors import ConflictError, RunError
+from core.paths import Home
+from core.release import promote, registry
+from core.train.checkpoints import ADAPTER
+from core.train.config import TrainSettings, configured
+from core.train.preflight import preflight
+from core.train.presets import resolve_base
+from storage import ab_tests, datasets, runs, versions
+from storage.db import Store
+from storage.rows import RunOrigin, VersionRow
+
+if TYPE_CHECKING:
+    from core.select.meaning import Meaning
+    from core.select.vectors import Vectors
+
+_GEOMETRY = ("rank", "alpha")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it is queued. `base` is a preset's name or a folder; `limit` None trains on everything fresh.
+
+    With `start` the run goes on from that version's adapter, learns what it has not learned and replays some of what it
+    has.
+    """
+
+    category: Category
+    base: str
+    settings: Mapping[str, Any]
+    seed: int = 0
+    limit: int | None = None
+    start: VersionRow | None = None
+    origin: RunOrigin = "manual"
+
+
+def start_run(
+    store: Store, home: Home, config: Config, plan: Plan, *, check_stop: Callable[[], None] = lambda: None
+) -> int:
+    """Selects and freezes the dataset of a run and queues it; the run's id. Nothing is queued that could not end well.
+
+    Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. Raises
+    FinetuneError, for a plan of the worker also where another run of the category is open by now.
+    """
+    from core.select.dataset import freeze, select_dataset
+
+    model = resolve_base(plan.base, home)
+    own = {**configured(config, plan.base), "seed": plan.seed, **plan.settings}
+    if plan.start is not None:
+        own |= {name: plan.start.settings[name] for name in _GEOMETRY if name in plan.start.settings}
+    wanted = TrainSettings.from_mapping(own)
+    constants = select_of(plan.category, config)
+    now = time.time()
+    compares = plan.limit is not None or constants.augmentation
+    with _meaning(store, home, config, needed=compares) as meaning:
+
+        def embed(texts: Sequence[str]) -> Vectors:
+            check_stop()
+            return meaning.embed(texts)
+
+        selection = select_dataset(
+            store,
+            home,
+            plan.category,
+            now=now,
+            seed=plan.seed,
+            limit=plan.limit,
+            level=level(store, plan.category.name) if plan.limit and constants.curriculum else None,
+            config=config,
+            learned=learned(store, plan.start),
+            meaning=replace(meaning, embed=embed),
+        )
+    check = preflight(model.path, wanted, selection.items, home.runs)
+    check.require()
+    # The process of the run may stand in another folder.
+    base = named_base(plan.base, home)
+    with store.transaction(durable=True):
+        if plan.origin == "adaptive" and (known := runs.newest(store, plan.category.name, base)):
+            _refuse_open(known.status, known.id)
+        dataset_id = freeze(store, selection, now=now)
+        return runs.enqueue(
+            store,
+            created_at=now,
+            category=plan.category.name,
+            base_model=base,
+            method=wanted.method,
+            settings=wanted.to_mapping(),
+            dataset_id=dataset_id,
+            parent_version=plan.start.id if plan.start else _parent(store, config, plan.category.name, model.name),
+            total_steps=check.total_steps,
+            origin=plan.origin,
+            start_version=plan.start.id if plan.start else None,
+        )
+
+
+@contextmanager
+def _meaning(store: Store, home: Home, config: Config, *, needed: bool) -> Iterator[Meaning]:
+    """How texts are compared; without need for it no model is looked for, since one may take seconds to start."""
+    from core.select.meaning import PLAIN, open_meaning
+
+    if not needed:
+        yield PLAIN
+        return
+    with open_meaning(store, home, config) as meaning:
+        yield meaning
+
+
+def named_base(base: str, home: Home) -> str:
+    """A base model as runs name it: a preset's name, or the whole path of a folder."""
+    return str(resolve_base(base, home).path) if Path(base).expanduser().is_dir() else base
+
+
+def learned(store: Store, start: VersionRow | None) -> Collection[int]:
+    """The events that a version to go on from has learned."""
+    return datasets.learned_event_ids(store, start.id) if start is not None else frozenset()
+
+
+def start_of(store: Store, home: Home, config: Config, category_name: str, base: str) -> VersionRow | None:
+    """The version that an incremental run goes on from, or None for a fresh adapter.
+
+    It is the newest proved version on that base model that did not lose its last A/B test, but never an older one than
+    what serves; a version without its adapter's file is passed over.
+    """
+    serving = promote.serving(store, config, category_name)
+    tests = ab_tests.list_tests(store, category_name)
+    for version in reversed(versions.list_versions(store, category_name)):
+        if version.base_model != base or version.number == 0 or not version.proved:
+            continue
+        serves = serving is not None and serving.id == version.id
+        verdict = next((one.result["verdict"] for one in tests if one.version_b == version.id and one.result), None)
+        if (serves or verdict != "keep") and adapter_of(home, version).is_file():
+            return version
+        if serves:
+            return None
+    return None
+
+
+def adapter_of(home: Home, version: VersionRow) -> Path:
+    """The file of a version's adapter."""
+    return home.resolve(version.folder) / "adapter" / ADAPTER
+
+
+def require_start(home: Home, version: VersionRow, base: str) -> VersionRow:
+    """A version that a run on `base` may go on from. Raises RunError with the reason where it may not."""
+    model = resolve_base(base, home)
+    if version.number == 0 or version.base_model != model.name:
+        raise RunError(
+            f"{version.name} is no version trained on {model.name}.",
+            hint="Name a version of the same base model, or leave it out to begin with a fresh adapter.",
+        )
+    if not adapter_of(home, version).is_file():
+        raise RunError(
+            f"The adapter of {version.name} is gone.", hint="Leave the version out to begin with a fresh adapter."
+        )
+    return version
+
+
+def level(store: Store, category_name: str) -> int:
+    """Where the curriculum stands, after the held-out scores of the versions trained so far."""
+    from core.select.curriculum import level_of
+
+    trained = [version for version in versions.list_versions(store, category_name) if version.number > 0]
+    return level_of([float(one.metrics["mean_score"]) for one in trained if "mean_score" in one.metrics])
+
+
+def _parent(store: Store, config: Config, category_name: str, base: str) -> int | None:
+    """The version that a new one is compared with in the lineage: what serves, else the untouched base."""
+    current = promote.serving(store, config, category_name)
+    if current is not None and current.base_model == base:
+        return current.id
+    untouched = registry.base_of(store, category_name, base)
+    return untouched.id if untouched else None
+
+
+def _refuse_open(status: str, run_id: int) -> None:
+    if status in ("queued", "running"):
+        raise ConflictError(f"Run {run_id} of this category is {status} already.", hint="Wait until it has ended.")

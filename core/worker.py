@@ -1,0 +1,316 @@
+"""The loop that never sleeps: trains by itself what is due, takes failures up again, cleans up, tells the hooks.
+
+Nothing that matters lives in this process: runs are processes of their own, what is due follows from the store, so that
+a worker killed at any point is replaced by starting another one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from queue import Empty, SimpleQueue
+from statistics import fmean
+from typing import Any, Final
+
+from core import training
+from core.capture.retention import clean_up
+from core.categories import Category, loop_of, select_of
+from core.config import Loop
+from core.errors import ConflictError, FinetuneError
+from core.hooks.delivery import deliver_due
+from core.hooks.message import Delivery
+from core.loop import LearningLoop
+from core.next_step import stage
+from core.paths import Home
+from core.train.config import QUICK_PROMPTS
+from core.train.presets import resolve_base
+from core.triggers import Decision, Outlook, decide, fewest_fresh
+from storage import datasets, events, runs, versions
+from storage.db import open_store
+from storage.rows import CategoryCounts, RunRow
+
+LOCK: Final = "worker.lock"
+POLL_SECONDS: Final = 0.5
+HOOK_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 2.0
+_RETRYABLE: Final = ("failed", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that the worker did: `what` is started, resumed, lost, cleaned, delivered or refused."""
+
+    what: str
+    text: str
+    category: str = ""
+    run: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why nothing was done for a category; `stage` is where the loop stands with it."""
+
+    category: str
+    stage: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one look at everything did, and why it did not do the rest."""
+
+    at: float
+    did: list[Step] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+@contextmanager
+def only_worker(home: Home) -> Iterator[None]:
+    """Holds the lock of the one worker of a store; the system releases it when the process ends, however it ends.
+
+    Raises ConflictError when another process holds it.
+    """
+    path = home.root / LOCK
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise ConflictError(
+                f"A worker is at work already (process {file.read().strip() or 'unknown'}).",
+                title="One worker at a time",
+                hint="Stop that one first, or leave everything to it.",
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+class Worker:
+    """Works for one open store; hold `only_worker` meanwhile.
+
+    `stop` ends it after the step at hand; a run that is at work goes on without it. What was registered with
+    `LearningLoop.on` is told of the published events, and so is every configured hook.
+    """
+
+    def __init__(self, loop: LearningLoop, *, stop: threading.Event | None = None) -> None:
+        self.loop = loop
+        self.stop = stop or threading.Event()
+        self._seen: dict[str, CategoryCounts] = {}
+        self._cleaned_at = float("-inf")
+        self._refused_until: dict[str, float] = {}
+
+    def run(self, heard: Callable[[Report], None], *, now: Callable[[], float] = time.time) -> None:
+        """Looks again whenever the store has changed and settled, and each `check_seconds`, until `stop` is set.
+
+        Hooks are told in a thread of their own, since a slow one may take minutes.
+        """
+        told: SimpleQueue[Step] = SimpleQueue()
+        teller = threading.Thread(target=_tell_hooks, args=(self.loop.home, self.stop, told), daemon=True)
+        teller.start()
+        settle, check = self.loop.config.loop.settle_seconds, self.loop.config.loop.check_seconds
+        version, changed_at, looked_at, checked_at = -1, now(), float("-inf"), float("-inf")
+        while not self.stop.is_set():
+            current, at = self.loop.store.data_version(), now()
+            if current != version:
+                version, changed_at = current, at
+            due = at >= checked_at + check
+            did = _drained(told) + [_delivered(one) for one in self.loop.callbacks.poll(self.loop.store)]
+            if due or (changed_at > looked_at and at >= changed_at + settle) or at >= looked_at + self._patience():
+                looked_at = at
+                checked_at = at if due else checked_at
+                report = self.look(now=at, thorough=due)
+                heard(replace(report, did=did + report.did))
+            elif did:
+                heard(Report(at, did))
+            self.stop.wait(POLL_SECONDS)
+        teller.join(CLOSE_SECONDS)
+
+    def look(self, *, now: float, thorough: bool = False) -> Report:
+        """Does what is due. With `thorough` every category is gone through, so that each has its reason in full."""
+        loop = self.loop
+        did: list[Step] = []
+        for run_id in loop.dispatcher.tend():
+            did.append(Step("lost", f"run {run_id} was lost: its process is gone", loop.run(run_id).category, run_id))
+        waiting: list[Waiting] = []
+        for counts in events.category_counts(loop.store, now=now):
+            own = loop.categories.get(counts.category)
+            if own is None or self.stop.is_set():
+                continue
+            step = self._advance(own, counts, now, thorough=thorough)
+            if isinstance(step, Step):
+                did.append(step)
+            elif step is not None:
+                waiting.append(step)
+        if now >= self._cleaned_at + loop.config.loop.check_seconds:
+            self._cleaned_at = now
+            did.extend(
+                Step("cleaned", f"{one.category}: {sum(one.removed.values())} of {one.before} old events removed",
+                     one.category)
+                for one in clean_up(loop.store, loop.config, now=now) if one.removed
+            )  # fmt: skip
+        return Report(now, did, waiting)
+
+    def _patience(self) -> float:
+        """Seconds until it looks again without a change: a run may be lost, or one that failed is due."""
+        open_runs = runs.active(self.loop.store) is not None or runs.next_queued(self.loop.store) is not None
+        return HOOK_SECONDS if open_runs else max(HOOK_SECONDS, self.loop.config.loop.backoff_seconds / 4)
+
+    def _advance(self, own: Category, counts: CategoryCounts, now: float, *, thorough: bool) -> Step | Waiting | None:
+        """Takes one category a step further, or says why not."""
+        settings = loop_of(own, self.loop.config)
+
+        def waits(text: str) -> Waiting:
+            return Waiting(own.name, stage(self.loop.store, self.loop.config, own.name, counts), text)
+
+        try:
+            newest = runs.newest(self.loop.store, own.name, training.named_base(own.base_model, self.loop.home))
+            if newest is not None and newest.status in ("queued", "running"):
+                return waits(f"{own.name}: run {newest.id} is {newest.status}")
+            if not settings.auto_train:
+                return waits(f"{own.name}: auto_train is off")
+            if newest is not None and newest.origin == "adaptive" and newest.status in _RETRYABLE:
+                again = self._retry(newest, settings, now)
+                if again is not None:
+                    return again if isinstance(again, Step) else waits(again)
+            if self._refused_until.get(own.name, 0.0) > now:
+                return waits(f"{own.name}: the last attempt was refused; tried again later")
+            return self._train(own, counts, settings, now, waits=waits, thorough=thorough)
+        except FinetuneError as error:
+            # What one category lacks (a base model, memory, a valid setting) must not keep the others from training.
+            self._refused_until[own.name] = now + settings.backoff_seconds
+            return Step("refused", f"{own.name}: {error.message} {error.hint}", own.name)
+
+    def _retry(self, run: RunRow, settings: Loop, now: float) -> Step | str | None:
+        """A failed run of the worker's own: taken up again with growing pauses; None when it was given up."""
+        if run.attempts >= settings.max_attempts or self._is_hopeless(run):
+            return None
+        due = (run.finished_at or now) + settings.backoff_seconds * 2 ** max(0, run.attempts - 1)
+        if now < due:
+            return f"{run.category}: run {run.id} {run.status}, attempt {run.attempts}; again in {due - now:.0f} s"
+        active = runs.active(self.loop.store)
+        if active is not None:
+            return f"{run.category}: run {run.id} waits for run {active.id}"
+        self.loop.resume(run.id)
+        text = f"{run.category}: run {run.id} {run.status} and is taken up again, attempt {run.attempts + 1}"
+        return Step("resumed", text, run.category, run.id)
+
+    def _is_hopeless(self, run: RunRow) -> bool:
+        """Whether a run made a version that did not pass its proof: the same again would end the same."""
+        return run.version_id is not None and not versions.get(self.loop.store, run.version_id).proved
+
+    def _train(
+        self,
+        own: Category,
+        counts: CategoryCounts,
+        settings: Loop,
+        now: float,
+        *,
+        waits: Callable[[str], Waiting],
+        thorough: bool,
+    ) -> Step | Waiting | None:
+        base = own.base_model
+        named = training.named_base(base, self.loop.home)
+        unchanged = self._seen.get(own.name) == _without_age(counts)
+        if unchanged and not thorough:
+            return None
+        taken = datasets.taken_event_ids(self.loop.store, own.name, named)
+        usable = counts.gold + counts.silver + counts.bronze
+        if usable - len(taken) < fewest_fresh(settings) and not thorough:
+            self._seen[own.name] = _without_age(counts)  # what was not due is not due again until something changes
+            text = f"at most {max(0, usable - len(taken))} of {fewest_fresh(settings)} fresh examples"
+            return waits(f"{own.name}: {text}")
+        decision, summary = self._decide(own, settings, taken, now)
+        if not decision.due:
+            self._seen[own.name] = _without_age(counts)
+            return waits(f"{summary}; {decision.reason}")
+        model = resolve_base(base, self.loop.home)
+        start = (
+            training.start_of(self.loop.store, self.loop.home, self.loop.config, own.name, model.name)
+            if settings.incremental
+            else None
+        )
+        plan = training.Plan(
+            own,
+            base,
+            {"ab_prompts": QUICK_PROMPTS, **self.loop.config.train.settings},
+            limit=decision.limit,
+            start=start,
+            origin="adaptive",
+        )
+        run_id = training.start_run(
+            self.loop.store, self.loop.home, self.loop.config, plan, check_stop=self._check_stop
+        )
+        self.loop.dispatcher.tend()
+        going_on = f", going on from {start.name}" if start else ""
+        return Step("started", f"{summary}; run {run_id} with {decision.reason}{going_on}", own.name, run_id)
+
+    def _decide(self, own: Category, settings: Loop, taken: set[int], now: float) -> tuple[Decision, str]:
+        from core.select.dataset import describe_eligible
+        from core.select.eligible import eligible
+
+        found = eligible(self.loop.store, own, now=now, constants=select_of(own, self.loop.config))
+        fresh = [each for each in found.train if each.event.id not in taken]
+        outlook = Outlook(
+            fresh=len(fresh),
+            eligible=found.count,
+            gold=sum(each.tier == "gold" for each in found.train),
+            total=found.considered,
+            mean_quality=fmean(each.quality for each in found.train) if found.train else 0.0,
+            fresh_quality=fmean(each.quality for each in fresh) if fresh else 0.0,
+            trend=events.score_trend(self.loop.store, own.name),
+        )
+        return decide(outlook, settings), describe_eligible(own.name, found)
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise FinetuneError("The worker was stopped while it chose a batch.", hint="Start it again.")
+
+
+def tell_hooks(loop: LearningLoop) -> list[Step]:
+    """Delivers what hooks and callbacks are owed now; a fault in their settings is said, not raised."""
+    try:
+        return [_delivered(one) for one in loop.tell()]
+    except FinetuneError as error:
+        return [Step("refused", f"hooks: {error.message} {error.hint}")]
+
+
+def _tell_hooks(home: Home, stop: threading.Event, told: SimpleQueue[Step]) -> None:
+    """Delivers again and again, on a store of its own; a lasting fault in the settings is said once."""
+    faults: set[str] = set()
+    with open_store(home.store) as store:
+        while not stop.wait(HOOK_SECONDS):
+            try:
+                for one in deliver_due(store, home):
+                    told.put(_delivered(one))
+            except FinetuneError as error:
+                if error.message not in faults:
+                    faults.add(error.message)
+                    told.put(Step("refused", f"hooks: {error.message} {error.hint}"))
+
+
+def _delivered(one: Delivery) -> Step:
+    return Step("delivered", f"{one.event} to {one.hook}: {one.state}, {one.said}", one.category)
+
+
+def _drained(told: SimpleQueue[Step]) -> list[Step]:
+    found: list[Step] = []
+    with suppress(Empty):
+        while True:
+            found.append(told.get_nowait())
+    return found
+
+
+def _without_age(counts: CategoryCounts) -> CategoryCounts:
+    """The counts that only change when something was recorded or judged."""
+    return replace(counts, recent=0)
