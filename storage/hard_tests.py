@@ -68,19 +68,20 @@ def failures(store: Store, category: str, *, below: float) -> list[FailureRow]:
     Its score is under `below` (0-100) and nobody called it good; or a person called it bad, corrected since or not; or
     the newer arm lost on its prompt in a finished A/B test. What a person rejected as an example is none.
     """
+    # CROSS JOIN keeps SQLite to this order of the tables: only the failures are looked up, not every event.
     rows = store.rows(
         "WITH low AS (SELECT id FROM events WHERE category = ?1 AND score < ?2 "
         "AND coalesce(verdict, '') NOT IN ('good', 'reject')), "
         "bad AS (SELECT e.id, min(j.created_at) AS at FROM events e JOIN effective_judgments j ON j.event_id = e.id "
         "WHERE e.category = ?1 AND e.verdict IN ('bad', 'correct') AND j.kind = 'bad' GROUP BY e.id), "
         "lost AS (SELECT p.event_id AS id, t.finished_at AS at, p.score_b AS score, max(t.id) FROM ab_tests t "
-        "JOIN ab_pairs p ON p.test_id = t.id JOIN events e ON e.id = p.event_id WHERE t.category = ?1 "
+        "CROSS JOIN ab_pairs p ON p.test_id = t.id JOIN events e ON e.id = p.event_id WHERE t.category = ?1 "
         "AND t.finished_at IS NOT NULL AND p.winner = 'a' AND e.category = ?1 AND e.verdict IS NOT 'reject' "
         "GROUP BY p.event_id) "
         "SELECT e.id, e.created_at, e.bucket, e.prompt_hash, e.score, e.correction IS NOT NULL, length(e.prompt), "
         "length(e.context), low.id IS NOT NULL, bad.at, lost.at, lost.score "
         "FROM (SELECT id FROM low UNION SELECT id FROM bad UNION SELECT id FROM lost) found "
-        "JOIN events e ON e.id = found.id LEFT JOIN low ON low.id = e.id LEFT JOIN bad ON bad.id = e.id "
+        "CROSS JOIN events e ON e.id = found.id LEFT JOIN low ON low.id = e.id LEFT JOIN bad ON bad.id = e.id "
         "LEFT JOIN lost ON lost.id = e.id ORDER BY e.id",
         (category, below),
     )

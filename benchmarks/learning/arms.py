@@ -65,10 +65,19 @@ COMPONENTS: Final = (
     Component("active selection", "active", {"active": not _OWN.active}, default_on=_OWN.active),
     Component("hard examples", "hard", {"hard_negatives": not _OWN.hard_negatives}, default_on=_OWN.hard_negatives),
     Component("curriculum", "curriculum", {"curriculum": not _OWN.curriculum}, default_on=_OWN.curriculum),
+    Component(
+        "augmentation", "augmentation", {"augmentation": not _OWN.augmentation}, default_on=_OWN.augmentation
+    ),
+    Component("candidates", "candidates", {}, {"candidates": True}, default_on=False),
 )
 FIRST: Final = Arm("first generation", "first")
 FULL: Final = Arm("full loop", "full", order="informative")
 BASE: Final = Arm("untouched base", "base")
+QUICK: Final = frozenset(
+    {BASE.name, FIRST.name, FULL.name}
+    | {f"first + {name}" for name in ("gate", "reward weights", "active selection")}
+    | {f"full − {name}" for name in ("gate", "hard examples", "curriculum")}
+)
 
 
 def all_arms() -> dict[str, Arm]:
@@ -91,7 +100,7 @@ def _arms() -> Iterator[Arm]:
     for each in COMPONENTS:
         on = frozenset({each.ours}) if each.ours else frozenset()
         yield replace(FIRST, name=laid_on(each), on=on, **each.labels)
-        other = {"order": "arrival"} if each.labels.get("order") else {}
+        other = {"order": "arrival"} if each.labels.get("order") else each.labels
         yield replace(FULL, name=turned(each), select=each.switch, **other)
     yield replace(FIRST, name="control: first generation, other seed", other_seed=True)
     yield replace(FIRST, name="control: first + curriculum reversed", on=frozenset({"curriculum"}), reversed=True)

@@ -8,13 +8,17 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from benchmarks.learning.people import NOW
+from core.capture.candidates import SOURCE
 from core.categories import Category
 from core.config import Select
 from core.select import curriculum
+from core.select.augment.augment import augment
+from core.select.augment.source import Source
 from core.select.difficulty import lesson_difficulty
 from core.select.eligible import is_failure
-from core.select.examples import numbered, train_items
+from core.select.examples import item, numbered, train_items
 from core.select.lessons import Lesson, common_outputs, lessons_from
+from core.select.preferences import adjacent_pairs, ranked
 from core.select.reward import reward
 from core.select.similarity import near_duplicates
 from core.select.training_batch import calibrated_difficulty, choose_batch, hard_quota
@@ -24,7 +28,7 @@ from core.validate.quality import assess_event
 from core.validate.registry import validated, validator_for
 from storage.rows import DatasetItem, EventRow
 
-Component = Literal["gate", "dedup", "reward", "weights", "active", "hard", "curriculum", "augmentation"]
+Component = Literal["gate", "dedup", "reward", "weights", "active", "hard", "curriculum", "augmentation", "candidates"]
 
 BUCKETS: Final = Select(reward="bucket", decay_per_day=1.0, difficulty_weight=0.0)
 """The reward of the first generation: a bucket of the score and a bonus, nothing else."""
@@ -34,7 +38,12 @@ DEFAULTS: Final = Select()
 def chosen(
     log: Sequence[EventRow], category: Category, on: Collection[Component], *, limit: int, seed: int
 ) -> list[DatasetItem]:
-    """The batch of the first generation with the components `on` switched on, in training order."""
+    """The batch of the first generation with the components `on` switched on, in training order.
+
+    Answers that were made as candidates only count with the component of that name: the best of each prompt, where the
+    product would choose it in a pair.
+    """
+    log = [*(each for each in log if each.source != SOURCE), *(_preferred(log) if "candidates" in on else ())]
     lessons = list(_gated(log, category, on) if "gate" in on else _worthy(log, category, on))
     if "dedup" in on:
         lessons = _distinct(lessons)
@@ -44,7 +53,7 @@ def chosen(
         lessons,
         replayed=frozenset(),
         difficulty=calibrated_difficulty(lessons),
-        variants={},
+        variants=_variants(lessons, category, seed) if "augmentation" in on else {},
         category=category,
         seed=seed,
         constants=replace(DEFAULTS, curriculum="curriculum" in on, weigh_by_reward="weights" in on),
@@ -102,6 +111,39 @@ def _drawn(lessons: Sequence[Lesson], on: Collection[Component], limit: int, see
     others = [each for each in ordered if not is_failure(each.event)]
     quota = hard_quota(limit, len(hard), len(others), DEFAULTS.hard_share)
     return chance.sample(hard, quota) + chance.sample(others, limit - quota)
+
+
+def _preferred(log: Sequence[EventRow]) -> Iterator[EventRow]:
+    groups: dict[str, list[EventRow]] = {}
+    for event in log:
+        if event.source == SOURCE:
+            groups.setdefault(event.group_key, []).append(event)
+    for group in groups.values():
+        pairs = adjacent_pairs([ranked(event) for event in group], DEFAULTS.min_margin)
+        if pairs:
+            yield next(event for event in group if event.id == pairs[0].chosen_event)
+
+
+def _variants(lessons: Sequence[Lesson], category: Category, seed: int) -> dict[int, list[DatasetItem]]:
+    validator = validator_for(category)
+    made = augment(
+        [
+            Source(each.event.id, each.event.prompt, each.target, metadata=each.event.metadata, score=each.event.score)
+            for each in lessons
+        ],
+        validate=lambda prompt, target, metadata: validated(validator, target, prompt, metadata),
+        embed=vectors,
+        factor=DEFAULTS.augment_factor,
+        floor=DEFAULTS.augment_floor,
+        ceiling=DEFAULTS.augment_ceiling,
+        seed=seed,
+    )
+    by_id = {each.event.id: each.event for each in lessons}
+    found: dict[int, list[DatasetItem]] = {}
+    for variant in made.items:
+        own = item(by_id[variant.event_id], "train", variant.target, category)
+        found.setdefault(variant.event_id, []).append(replace(own, prompt=variant.prompt, origin=variant.origin))
+    return found
 
 
 def reversed_order(items: Sequence[DatasetItem]) -> list[DatasetItem]:

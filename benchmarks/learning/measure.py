@@ -105,8 +105,11 @@ def contents(world: World, items: Sequence[DatasetItem], scores: Mapping[int, fl
     """What a batch is made of; `scores` are those of the outputs as they were recorded, by event."""
     by_prompt = {row.prompt: row.request for row in world.rows}
     known = world.requests
-    by_prompt |= {known[at].prompt: at for at, _ in world.candidates}
-    targets = [true_score(known[by_prompt[each.prompt]], each.target) for each in items if each.prompt in by_prompt]
+    targets = [
+        true_score(known[by_prompt[each.prompt]], each.target)
+        for each in items
+        if each.prompt in by_prompt  # what augmentation reworded is not looked up
+    ]
     hard = [(score := scores.get(each.event_id)) is not None and score < HARD_BELOW for each in items]
     return {
         "examples": len(items),

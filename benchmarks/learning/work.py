@@ -65,7 +65,7 @@ def _prepare(work: Path, seed: int) -> None:
     for order, candidates in sorted({(arm.order, arm.candidates) for arm in arms.all_arms().values()}):
         folder = arms.store_folder(work, seed, order, candidates)
         if not (folder / people.LABELS).exists():
-            people.label(laid, folder, order, candidates=candidates)
+            people.label(laid, folder, order, measure.ask if candidates else None)
 
 
 def _measure(work: Path, name: str, seed: int) -> dict[str, Any]:

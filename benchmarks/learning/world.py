@@ -17,6 +17,7 @@ from assets.demo import corpus
 from core.paths import write_whole
 from core.validate.generic import is_generic
 from core.validate.mermaid.er import MermaidErValidator
+from storage.rows import Verdict
 
 ROWS: Final = 1_000
 """Answers in the log, a month of use."""
@@ -47,7 +48,7 @@ SLOPPY: Final = 0.10
 TEST_PROMPTS: Final = 120
 CANDIDATE_PROMPTS: Final = 60
 CANDIDATES: Final = 4
-"""For the arm with candidates: answers drawn anew for so many prompts of the log, without a person."""
+"""For the arm with candidates: so many answers drawn anew for so many prompts of the log, without a person."""
 
 FALLBACK: Final = """erDiagram
     entity_a ||--o{ entity_b : has
@@ -82,17 +83,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The log in the order of arrival, candidates by prompt (prompt, answers), and the base model's answers to the
-    test (greedy)."""
+    """The log in the order of arrival, and the base model's answers to the test (greedy)."""
 
     seed: int
     rows: list[Row]
-    candidates: list[tuple[int, list[str]]]
     test_answers: list[str]
 
     @property
     def requests(self) -> list[corpus.Request]:
-        """The requests that rows and candidates point into."""
+        """The requests that rows point into."""
         return _asked(self.seed)
 
     @property
@@ -105,7 +104,7 @@ class World:
 class Reaction:
     """What a person says of an answer, and how long they take."""
 
-    verdict: str
+    verdict: Verdict
     correction: str | None
     seconds: float
 
@@ -137,10 +136,7 @@ def make_world(seed: int, ask: Ask) -> World:
             given = FALLBACK
         first.setdefault(at, given)
         rows.append(Row(at, worded, given, round(age, 4)))
-    chosen = chance.sample(sorted(first), CANDIDATE_PROMPTS)
-    drawn = ask([asked[at].prompt for at in chosen for _ in range(CANDIDATES)], TEMPERATURE, seed + 1)
-    candidates = [(at, drawn[place * CANDIDATES : (place + 1) * CANDIDATES]) for place, at in enumerate(chosen)]
-    return World(seed, rows, candidates, ask([each.prompt for each in test_requests(seed)], 0.0, seed))
+    return World(seed, rows, ask([each.prompt for each in test_requests(seed)], 0.0, seed))
 
 
 def reword(prompt: str, chance: random.Random) -> str:
@@ -178,5 +174,4 @@ def load(path: Path) -> World:
     """A world that was kept."""
     values = json.loads(path.read_text(encoding="utf-8"))
     rows = [Row(**row) for row in values["rows"]]
-    candidates = [(at, answers) for at, answers in values["candidates"]]
-    return World(values["seed"], rows, candidates, values["test_answers"])
+    return World(values["seed"], rows, values["test_answers"])

@@ -33,6 +33,7 @@ class Counted:
 
 
 def counted(text: str) -> Counted:
+    """Counts the characters of a text by the low five bits of their code points."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     counts = np.bincount(codes & np.uint32(_BINS - 1), minlength=_BINS)
     return Counted(len(codes), np.minimum(counts, _CAP).astype(np.int16))
@@ -85,7 +86,7 @@ class CountIndex:
 
     def __init__(self, floor: float) -> None:
         self._share = 1.0 - floor
-        # Of two texts that alike, the longer one is at most this many times as long.
+        # Of two texts that are alike, the longer one is at most this many times as long.
         self._ratio = math.log((2.0 - floor) / floor) + 1e-9
         self._buckets: dict[int, _Bucket] = {}
         self._scratch = np.empty((_BINS, _CHUNK), dtype=np.int16)

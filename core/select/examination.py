@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import Final
 
-from numpy import flatnonzero
+from rapidfuzz import fuzz, process
 
 from core.select.near import alike
+from core.select.similarity import COMPARED
 from core.select.split import content_hash, prompt_hash
 from core.select.vectors import close_pairs, vectors
 from storage.rows import PairRow
@@ -24,7 +25,7 @@ INFERRED: Final = frozenset({"sibling", "candidate"})
 """Sources of pairs that nobody stated: the others are corrections, rankings and preferences that were imported."""
 _BINS: Final = 10
 _NEAR: Final = 0.9
-# How far the cosine of hashed n-grams may lie below the edit similarity of the same texts.
+# How far the cosine of hashed n-grams may lie below the edit similarity of the same prompts.
 _CANDIDATE_MARGIN: Final = 0.25
 
 
@@ -193,19 +194,23 @@ def _near_repeats(strongest: Sequence[PairRow], floor: float) -> list[Repeat]:
             if alike((prompts[at], ""), (prompts[other], ""), floor):
                 close[at].append(other)
                 close[other].append(at)
-    rows = vectors([f"{pair.chosen}\n{pair.rejected}" for pair in strongest])
-    kept: dict[int, list[int]] = defaultdict(list)
+    kept: dict[int, dict[int, str]] = defaultdict(dict)
     repeats: dict[int, list[int]] = defaultdict(list)
     for index, pair in enumerate(strongest):
         at = place[pair.prompt]
-        earlier = [other for near in close[at] for other in kept[near]]
-        # The texts themselves are compared only where the cosine of both sides together lets them be alike.
-        likely = flatnonzero(rows[earlier] @ rows[index] >= floor - _CANDIDATE_MARGIN) if earlier else ()
         sides = (pair.chosen, pair.rejected)
-        others = (strongest[earlier[other]] for other in likely)
-        holder = next((other.id for other in others if alike(sides, (other.chosen, other.rejected), floor)), None)
+        # One call for all that is kept of a prompt: it may have thousands of pairs.
+        likely = sorted(
+            other
+            for near in close[at]
+            for _, _, other in process.extract(
+                pair.chosen[:COMPARED], kept[near], scorer=fuzz.ratio, score_cutoff=100.0 * floor, limit=None
+            )
+        )
+        earlier = (strongest[other] for other in likely)
+        holder = next((other.id for other in earlier if alike(sides, (other.chosen, other.rejected), floor)), None)
         if holder is None:
-            kept[at].append(index)
+            kept[at][index] = pair.chosen[:COMPARED]
         else:
             repeats[holder].append(pair.id)
     return [Repeat(holder, tuple(ids)) for holder, ids in repeats.items()]

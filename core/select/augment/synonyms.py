@@ -23,8 +23,8 @@ PARTS: Final = ("verb", "subject", "noun", "adjective", "adverb", "phrase")
 _SHARE: Final = 0.75
 _VOWELS: Final = frozenset("aeiou")
 _VOWEL_SOUND: Final = re.compile(r"(?!uni|use|usu|eu|one\b|once)[aeiou]|hour|honest|heir", re.I)
-# `Show me` has no synonym that takes a person behind it in the same way.
-_RECEIVERS: Final = frozenset({"me", "us"})
+# `Show me`, `make it bigger`: what a pronoun follows takes other words behind it than its synonyms do.
+_PRONOUNS: Final = frozenset({"me", "us", "it", "them"})
 _UNKNOWN: Final = Piece(0, 0, "", "", False)
 
 
@@ -88,11 +88,11 @@ def _options(before: Piece, piece: Piece, after: Piece, rest: str) -> tuple[str,
     right = after.lower if after.gap.isspace() else ""
     tables = groups()
     options: tuple[str, ...] = ()
-    if (left in ASKING or (not left and piece.opens_sentence)) and right in OBJECTS - _RECEIVERS:
+    if (left in ASKING or (not left and piece.opens_sentence)) and right in OBJECTS - _PRONOUNS:
         options = tables["verb"].get(word, ())
     elif left in PERSONS and right in OBJECTS | {"to", "that"}:
         options = tables["subject"].get(word, ())
-    elif left in DETERMINERS and right and after.plain and right not in FUNCTION and word in tables["adjective"]:
+    elif left in DETERMINERS and right and right not in FUNCTION and word in tables["adjective"]:
         options = tables["adjective"][word]
     elif (left in DETERMINERS or left in tables["adjective"]) and (not right or right in FUNCTION):
         options = tables["noun"].get(word, ())

@@ -141,7 +141,7 @@ def exact(
     return [each.event_id for each in chosen]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CANDIDATES, CANDIDATES, st.integers(0, 30), st.none() | st.integers(0, 12), st.none() | VECTORS)
 def test_it_agrees_with_the_rule_written_out(
     pool: list[Candidate],

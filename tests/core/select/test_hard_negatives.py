@@ -87,7 +87,7 @@ def test_a_life_in_the_store(store: Store, home: Home) -> None:
         return [(each.state, each.since, each.last_version, each.failed) for each in found]
 
     def tested(number: int, score: float | None) -> int:
-        version = add_version(store, home, number).id
+        version: int = add_version(store, home, number).id
         passed = score is not None and score >= 70.0
         hard_tests.add(store, one, version, at=200.0 + number, response="r", score=score, passed=passed)
         return version

@@ -65,7 +65,7 @@ def test_one_kind_of_fault_in_two_subjects() -> None:
     assert members(found) == [[1, 3, 5, 7, 9], [2, 4, 6, 10], [8]]
     assert found[0].name.startswith("missing foreign key · ")
     assert {"invoice", "payment"} <= set(found[0].terms)
-    assert {"patient", "doctor"} <= set(found[1].terms)
+    assert {"hospital", "patient"} <= set(found[1].terms)
     assert [each.key for each in found] == [f"missing_foreign_key#{own}" for own in (1, 2, "other")]
 
 

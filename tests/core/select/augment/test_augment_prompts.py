@@ -38,9 +38,10 @@ def test_a_word_stands_in_one_group_of_its_part_and_the_map_is_large() -> None:
 
 
 def test_words_of_a_request_are_replaced() -> None:
-    assert replaced("Please draw a simple ER diagram.") == {
-        "Please sketch a simple ER diagram.",
-        "Please sketch an uncomplicated ER diagram.".replace("an uncomplicated", "a simple"),
+    assert replaced("Please draw a quick ER diagram.") == {
+        "Please sketch a quick ER diagram.",
+        "Please draw a speedy ER diagram.",
+        "Please sketch a speedy ER diagram.",
     }
     assert "We operate a library and keep a record of book and loan." in replaced(
         "We run a library and keep track of book and loan."
@@ -52,6 +53,8 @@ def test_words_of_a_request_are_replaced() -> None:
     [
         "The book needs a draw",  # a noun
         "I draw",  # nothing is asked for
+        "make it bigger",
+        "Can you show me how?",
         'Explain `please draw a book` and "draw a book"',
         "draw_a_book(1)",
         "https://host/draw a",
