@@ -61,13 +61,13 @@ COMPONENTS: Final = (
     Component("gate", "gate", {"min_score": 0.0, "min_reward": -1.0}),
     Component("de-duplication", "dedup", {"near_duplicate": 1.0}),
     Component("reward tanh", "reward", {"reward": "bucket"}),
-    Component("reward weights", "weights", {"weigh_by_reward": not _OWN.weigh_by_reward}, default_on=_OWN.weigh_by_reward),
+    Component(
+        "reward weights", "weights", {"weigh_by_reward": not _OWN.weigh_by_reward}, default_on=_OWN.weigh_by_reward
+    ),
     Component("active selection", "active", {"active": not _OWN.active}, default_on=_OWN.active),
     Component("hard examples", "hard", {"hard_negatives": not _OWN.hard_negatives}, default_on=_OWN.hard_negatives),
     Component("curriculum", "curriculum", {"curriculum": not _OWN.curriculum}, default_on=_OWN.curriculum),
-    Component(
-        "augmentation", "augmentation", {"augmentation": not _OWN.augmentation}, default_on=_OWN.augmentation
-    ),
+    Component("augmentation", "augmentation", {"augmentation": not _OWN.augmentation}, default_on=_OWN.augmentation),
     Component("candidates", "candidates", {}, {"candidates": True}, default_on=False),
 )
 FIRST: Final = Arm("first generation", "first")
