@@ -52,7 +52,8 @@ class Select:
 
     `embeddings` is "auto" (a sentence-transformers model that is on this machine already, else none), "none", the
     folder of such a model, or a GGUF file. `curriculum`, `active`, `augmentation`, `preferences` and `hard_negatives`
-    switch those components. `augment_model` is a GGUF file that paraphrases; without one only rules do.
+    switch those components. `augment_methods` is "all" or some of synonym, paraphrase, context, order, model and
+    back_translation; `augment_model` is a GGUF file for the last two, without one only rules are applied.
     """
 
     reward: str = _choice("tanh", "tanh", "bucket")
@@ -82,6 +83,7 @@ class Select:
     augment_factor: int = _number(2, 1, 5)
     augment_floor: float = _number(0.6, 0.0, 1.0)
     augment_ceiling: float = _number(0.97, 0.0, 1.0)
+    augment_methods: str = "all"
     augment_model: str = ""
     replay_share: float = _number(0.25, 0.0, 0.9)
 

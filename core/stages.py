@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from core.backends.backend import Message
 from core.backends.llamacpp import LlamaCppBackend
-from core.categories import Category, category, load_categories
+from core.categories import Category, category, load_categories, select_of
 from core.config import Config, load_config
 from core.errors import ConflictError, ProofError
 from core.paths import Home
 from core.prove.ab import run_ab
 from core.prove.evaluate import Examiner, chat, messages_of, prompts_hash, sampling_of, summarise
+from core.prove.retest import retest
 from core.release.base_version import base_version
 from core.release.export import Export, check_json, export_and_prove
 from core.release.files import common_kind, gguf_path, version_problem
@@ -71,6 +72,7 @@ class Stages:
             test = self._compare(version, base)
             if test is not None:
                 self._measure(version, base, test)
+            self._retest(version)
             return versions.get(self.store, version.id)
 
     def _stage(self, stage: RunStage, text: str) -> None:
@@ -291,6 +293,26 @@ class Stages:
         model = str(gguf_path(self.home, base, common_kind(base, version)))
         found = examiner.evaluate(model, asked, lambda done, total: self._counted("The base answered", done, total))
         self._keep(base.id, found.metrics())
+
+    def _retest(self, version: VersionRow) -> None:
+        """The new version answers what models have failed on: what it passes leaves the list of hard negatives."""
+        constants = select_of(self.category, self.config)
+        if not constants.hard_negatives:
+            return
+        self._stage("evaluating", "Testing the version on hard negatives.")
+        found = retest(
+            self.store,
+            self.backend,
+            str(gguf_path(self.home, version, common_kind(version, version))),
+            version,
+            self.category,
+            constants=constants,
+            sampling=sampling_of(self.config.publish),
+            seed=self.settings.seed,
+            progress=lambda done, total: self._counted("Hard negatives answered", done, total),
+        )
+        self.reporter.note(found.summary)
+        self._keep(version.id, {"hard_tested": found.tested, "hard_solved": found.solved, "hard_failed": found.failed})
 
     def _keep(self, version_id: int, figures: dict[str, object]) -> None:
         known = versions.get(self.store, version_id).metrics

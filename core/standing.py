@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from core import training
@@ -15,16 +13,15 @@ from core.categories import Category, loop_of, select_of
 from core.config import Config, Select
 from core.errors import FinetuneError
 from core.select import curriculum
-from core.select.active import Candidate, value_parts
+from core.select.active import value_parts
 from core.select.batch import SMALLEST
-from core.select.eligible import Eligible, eligible, is_failure
-from core.select.hard_negatives import STATES, HardNegative, hard_negatives
+from core.select.eligible import Eligible
+from core.select.hard_negatives import STATES, TO_DO, HardNegative, hard_negatives
 from core.select.lessons import Lesson
-from core.select.training_batch import calibrated_difficulty
+from core.select.training_batch import calibrated_difficulty, candidate_of
 from core.train.presets import resolve_base
-from core.triggers import Outlook, decide
+from core.triggers import decide
 from core.validate.gate import Held
-from storage import datasets, events
 from storage.rows import DatasetItem
 
 if TYPE_CHECKING:
@@ -147,7 +144,7 @@ class Standings:
         """Why a lesson that might be in the batch is not."""
         if lesson.event.id in self._learned:
             return "the version to go on from has learned it already"
-        failure = self._constants.hard_negatives and is_failure(lesson.event)
+        failure = self._constants.hard_negatives and self._is_open_failure(lesson.event.id)
         stage = curriculum.stage_of(self._quantiles[lesson.event.id])
         if not failure and self._level is not None and self._level < curriculum.MIXED:
             mix = curriculum.MIXES[self._level]
@@ -164,16 +161,12 @@ class Standings:
         why = "more unlike the rest, or needed for the mix"
         return f"{better} more informative ones were chosen, and {others} that are {why}"
 
+    def _is_open_failure(self, event_id: int) -> bool:
+        hard = self._hard.get(event_id)
+        return hard is not None and hard.state in TO_DO and hard.own_failure
+
     def _value(self, lesson: Lesson) -> float:
         return value_parts(candidate_of(lesson), self._constants).own
-
-
-def candidate_of(lesson: Lesson) -> Candidate:
-    """A lesson as active selection looks at it."""
-    event = lesson.event
-    return Candidate(
-        event.id, event.category, event.prompt, lesson.target, event.score, lesson.feedback_type, lesson.quality
-    )
 
 
 def standings(
@@ -192,14 +185,16 @@ def standings(
     category's policy says (the smallest batch while it is not due). Embeddings are used where they are cached; none are
     computed. Raises FinetuneError.
     """
+    from core.select.dataset import eligible_of
+
     constants = select_of(category, config)
-    found = eligible(store, category, now=now, constants=constants)
+    found = eligible_of(store, home, category, now=now, config=config)
     learned, waits = frozenset[int](), ""
     level = training.level(store, category.name) if constants.curriculum else None
     if selection is None:
         learned = _learned(store, home, config, category)
         size, waits = (limit, "") if limit is not None else _size(store, home, config, category, found)
-        selection = _selection(store, home, config, category, now=now, limit=size, level=level, learned=learned)
+        selection = _selection(store, home, config, category, found, now=now, limit=size, level=level, learned=learned)
     hard = {each.event_id: each for each in hard_negatives(store, category, constants=constants, states=STATES)}
     return Standings(category, found, selection, hard, constants=constants, level=level, learned=learned, waits=waits)
 
@@ -209,6 +204,7 @@ def _selection(
     home: Home,
     config: Config,
     category: Category,
+    found: Eligible,
     *,
     now: float,
     limit: int | None,
@@ -232,6 +228,7 @@ def _selection(
             config=config,
             learned=learned,
             meaning=meaning,
+            found=found,
         ),
     )
 
@@ -250,19 +247,5 @@ def _learned(store: Store, home: Home, config: Config, category: Category) -> fr
 
 def _size(store: Store, home: Home, config: Config, category: Category, found: Eligible) -> tuple[int | None, str]:
     """How many examples the next training takes, and why it does not begin yet (as an end of a sentence)."""
-    base = category.base_model or config.train.base_model
-    with suppress(FinetuneError):  # where its base model is not on this machine, the runs on it still have its name
-        base = training.named_base(base, home)
-    taken = datasets.taken_event_ids(store, category.name, base)
-    fresh = [each for each in found.train if each.event.id not in taken]
-    outlook = Outlook(
-        fresh=len(fresh),
-        eligible=found.count,
-        gold=sum(each.tier == "gold" for each in found.train),
-        total=found.considered,
-        mean_quality=fmean(each.quality for each in found.train) if found.train else 0.0,
-        fresh_quality=fmean(each.quality for each in fresh) if fresh else 0.0,
-        trend=events.score_trend(store, category.name),
-    )
-    decision = decide(outlook, loop_of(category, config))
+    decision = decide(training.outlook(store, home, config, category, found), loop_of(category, config))
     return (decision.limit, "") if decision.due else (SMALLEST, f"; it waits: {decision.reason}")

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from core.categories import Category, select_of
 from core.config import Config
-from core.errors import ConflictError, RunError
+from core.errors import ConflictError, FinetuneError, RunError
 from core.paths import Home
 from core.release import promote, registry
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings, configured
 from core.train.preflight import preflight
 from core.train.presets import resolve_base
-from storage import ab_tests, datasets, runs, versions
+from core.triggers import Outlook
+from storage import ab_tests, datasets, events, runs, versions
 from storage.db import Store
 from storage.rows import RunOrigin, VersionRow
 
 if TYPE_CHECKING:
+    from core.select.eligible import Eligible
     from core.select.meaning import Meaning
     from core.select.vectors import Vectors
 
@@ -165,6 +168,24 @@ def require_start(home: Home, version: VersionRow, base: str) -> VersionRow:
             f"The adapter of {version.name} is gone.", hint="Leave the version out to begin with a fresh adapter."
         )
     return version
+
+
+def outlook(store: Store, home: Home, config: Config, category: Category, found: Eligible) -> Outlook:
+    """What a trigger looks at; fresh is what no run of the category on its base model has taken."""
+    base = category.base_model
+    with suppress(FinetuneError):  # where its base model is not on this machine, the runs on it still have its name
+        base = named_base(base, home)
+    taken = datasets.taken_event_ids(store, category.name, base)
+    fresh = [each for each in found.train if each.event.id not in taken]
+    return Outlook(
+        fresh=len(fresh),
+        eligible=found.count,
+        gold=sum(each.tier == "gold" for each in found.train),
+        total=found.considered,
+        mean_quality=fmean(each.quality for each in found.train) if found.train else 0.0,
+        fresh_quality=fmean(each.quality for each in fresh) if fresh else 0.0,
+        trend=events.score_trend(store, category.name),
+    )
 
 
 def level(store: Store, category_name: str) -> int:

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from queue import Empty, SimpleQueue
-from statistics import fmean
 from typing import Any, Final
 
 from core import training
 from core.capture.retention import clean_up
-from core.categories import Category, loop_of, select_of
+from core.categories import Category, loop_of
 from core.config import Loop
 from core.errors import ConflictError, FinetuneError
 from core.hooks.delivery import deliver_due
@@ -29,7 +28,7 @@ from core.next_step import stage
 from core.paths import Home
 from core.train.config import QUICK_PROMPTS
 from core.train.presets import resolve_base
-from core.triggers import Decision, Outlook, decide, fewest_fresh
+from core.triggers import Decision, decide, fewest_fresh
 from storage import datasets, events, runs, versions
 from storage.db import open_store
 from storage.rows import CategoryCounts, RunRow
@@ -230,7 +229,7 @@ class Worker:
             self._seen[own.name] = _without_age(counts)  # what was not due is not due again until something changes
             text = f"at most {max(0, usable - len(taken))} of {fewest_fresh(settings)} fresh examples"
             return waits(f"{own.name}: {text}")
-        decision, summary = self._decide(own, settings, taken, now)
+        decision, summary = self._decide(own, settings, now)
         if not decision.due:
             self._seen[own.name] = _without_age(counts)
             return waits(f"{summary}; {decision.reason}")
@@ -255,21 +254,12 @@ class Worker:
         going_on = f", going on from {start.name}" if start else ""
         return Step("started", f"{summary}; run {run_id} with {decision.reason}{going_on}", own.name, run_id)
 
-    def _decide(self, own: Category, settings: Loop, taken: set[int], now: float) -> tuple[Decision, str]:
-        from core.select.dataset import describe_eligible
-        from core.select.eligible import eligible
+    def _decide(self, own: Category, settings: Loop, now: float) -> tuple[Decision, str]:
+        from core.select.dataset import describe_eligible, eligible_of
 
-        found = eligible(self.loop.store, own, now=now, constants=select_of(own, self.loop.config))
-        fresh = [each for each in found.train if each.event.id not in taken]
-        outlook = Outlook(
-            fresh=len(fresh),
-            eligible=found.count,
-            gold=sum(each.tier == "gold" for each in found.train),
-            total=found.considered,
-            mean_quality=fmean(each.quality for each in found.train) if found.train else 0.0,
-            fresh_quality=fmean(each.quality for each in fresh) if fresh else 0.0,
-            trend=events.score_trend(self.loop.store, own.name),
-        )
+        loop = self.loop
+        found = eligible_of(loop.store, loop.home, own, now=now, config=loop.config)
+        outlook = training.outlook(loop.store, loop.home, loop.config, own, found)
         return decide(outlook, settings), describe_eligible(own.name, found)
 
     def _check_stop(self) -> None:

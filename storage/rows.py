@@ -171,7 +171,7 @@ class JudgmentRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Prompt, chosen and rejected answer. `margin` is 0-1; `source` is correction, ranking, sibling or import."""
+    """Prompt, chosen and rejected answer. `margin` is 0-1; `source` is correction, ranking, sibling, candidate or import."""
 
     id: int
     created_at: float

@@ -19,6 +19,8 @@ HEAVY = {
     "gguf",
     "scipy",
     "sacrebleu",
+    "sentence_transformers",
+    "sklearn",
     "tokenizers",
 }
 

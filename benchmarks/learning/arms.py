@@ -24,6 +24,11 @@ FULL_SIZES: Final = (6, 12, 25)
 """Sizes of the learning curves besides LIMIT, where each generation needs them to see the score of 80 passed."""
 SHORTER: Final = (4, 8, 12, 16)
 """Steps of the shorter runs of the full loop, for the time that it takes to the first generation's score."""
+SHORT: Final = 12
+"""Steps of the runs in which a component is turned in the full loop: with more of them all variants end at the ceiling
+of the score, and nothing could be told apart."""
+LONG: Final = 50
+"""Steps of the long runs of both generations: eight passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,11 @@ COMPONENTS: Final = (
 FIRST: Final = Arm("first generation", "first")
 FULL: Final = Arm("full loop", "full", order="informative")
 BASE: Final = Arm("untouched base", "base")
+SHORT_FULL: Final = f"full, {SHORT} steps"
+LONG_FIRST: Final = f"first, {LONG} steps"
+LONG_FULL: Final = f"full, {LONG} steps"
 QUICK: Final = frozenset(
-    {BASE.name, FIRST.name, FULL.name}
+    {BASE.name, FIRST.name, FULL.name, SHORT_FULL}
     | {f"first + {name}" for name in ("gate", "reward weights", "active selection")}
     | {f"full − {name}" for name in ("gate", "hard examples", "curriculum")}
 )
@@ -101,13 +109,15 @@ def _arms() -> Iterator[Arm]:
         on = frozenset({each.ours}) if each.ours else frozenset()
         yield replace(FIRST, name=laid_on(each), on=on, **each.labels)
         other = {"order": "arrival"} if each.labels.get("order") else each.labels
-        yield replace(FULL, name=turned(each), select=each.switch, **other)
+        yield replace(FULL, name=turned(each), select=each.switch, steps=SHORT, **other)
     yield replace(FIRST, name="control: first generation, other seed", other_seed=True)
     yield replace(FIRST, name="control: first + curriculum reversed", on=frozenset({"curriculum"}), reversed=True)
     for size in FIRST_SIZES:
         yield replace(FIRST, name=f"first, {size} examples", limit=size)
     for size in FULL_SIZES:
         yield replace(FULL, name=f"full, {size} examples", limit=size)
+    yield replace(FIRST, name=LONG_FIRST, steps=LONG)
+    yield replace(FULL, name=LONG_FULL, steps=LONG)
     for steps in SHORTER:
         yield replace(FULL, name=f"full, {steps} steps", steps=steps)
 
@@ -150,7 +160,7 @@ def _first(
     arm: Arm, found: Labelled, stored: dict[int, EventRow], own: Category, seed: int
 ) -> tuple[list[DatasetItem], dict[int, float | None]]:
     log = found.log(stored)
-    items = first_generation.chosen(log, own, arm.on, limit=arm.limit, seed=seed)
+    items = first_generation.chosen(log, own, found.home, arm.on, limit=arm.limit, seed=seed)
     if arm.reversed:
         items = first_generation.reversed_order(items)
     return items, {each.id: each.score for each in log}

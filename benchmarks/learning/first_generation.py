@@ -1,9 +1,9 @@
-"""How the first generation chose: 50 at random of what a bucketed reward lets through; each component can be laid on."""
+"""How the first generation chose: 50 at random of what a bucketed reward lets through. Components can be laid on it."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -11,19 +11,18 @@ from benchmarks.learning.people import NOW
 from core.capture.candidates import SOURCE
 from core.categories import Category
 from core.config import Select
+from core.paths import Home
 from core.select import curriculum
-from core.select.augment.augment import augment
-from core.select.augment.source import Source
 from core.select.difficulty import lesson_difficulty
-from core.select.eligible import is_failure
-from core.select.examples import item, numbered, train_items
+from core.select.examples import numbered, train_items
 from core.select.lessons import Lesson, common_outputs, lessons_from
+from core.select.meaning import PLAIN
 from core.select.preferences import adjacent_pairs, ranked
 from core.select.reward import reward
 from core.select.similarity import near_duplicates
 from core.select.training_batch import calibrated_difficulty, choose_batch, hard_quota
-from core.select.vectors import vectors
-from core.validate.feedback import current_feedback_type
+from core.select.variants import variants_of
+from core.validate.feedback import FAILURE_BELOW, current_feedback_type
 from core.validate.quality import assess_event
 from core.validate.registry import validated, validator_for
 from storage.rows import DatasetItem, EventRow
@@ -36,7 +35,7 @@ DEFAULTS: Final = Select()
 
 
 def chosen(
-    log: Sequence[EventRow], category: Category, on: Collection[Component], *, limit: int, seed: int
+    log: Sequence[EventRow], category: Category, home: Home, on: Collection[Component], *, limit: int, seed: int
 ) -> list[DatasetItem]:
     """The batch of the first generation with the components `on` switched on, in training order.
 
@@ -49,11 +48,14 @@ def chosen(
         lessons = _distinct(lessons)
     if len(lessons) > limit:
         lessons = _drawn(lessons, on, limit, seed)
+    variants: Mapping[int, Sequence[DatasetItem]] = {}
+    if "augmentation" in on:
+        variants, _ = variants_of(lessons, [], category, home, constants=DEFAULTS, meaning=PLAIN, seed=seed)
     items = train_items(
         lessons,
         replayed=frozenset(),
         difficulty=calibrated_difficulty(lessons),
-        variants=_variants(lessons, category, seed) if "augmentation" in on else {},
+        variants=variants,
         category=category,
         seed=seed,
         constants=replace(DEFAULTS, curriculum="curriculum" in on, weigh_by_reward="weights" in on),
@@ -98,19 +100,31 @@ def _distinct(lessons: Sequence[Lesson]) -> list[Lesson]:
 
 def _drawn(lessons: Sequence[Lesson], on: Collection[Component], limit: int, seed: int) -> list[Lesson]:
     chance = random.Random(f"first:{seed}")
+    failures = {each.event.id for each in lessons if _is_failure(each.event)}
     if "active" in on:
         constants = replace(DEFAULTS, hard_negatives="hard" in on)
         batch = choose_batch(
-            lessons, limit=limit, level=None, learned=(), seed=seed, constants=constants, embed=vectors
+            lessons,
+            limit=limit,
+            level=None,
+            learned=(),
+            failures=failures,
+            seed=seed,
+            constants=constants,
+            embed=PLAIN.embed,
         )
         return batch.fresh
     ordered = sorted(lessons, key=lambda each: each.event.id)
     if "hard" not in on:
         return chance.sample(ordered, limit)
-    hard = [each for each in ordered if is_failure(each.event)]
-    others = [each for each in ordered if not is_failure(each.event)]
+    hard = [each for each in ordered if each.event.id in failures]
+    others = [each for each in ordered if each.event.id not in failures]
     quota = hard_quota(limit, len(hard), len(others), DEFAULTS.hard_share)
     return chance.sample(hard, quota) + chance.sample(others, limit - quota)
+
+
+def _is_failure(event: EventRow) -> bool:
+    return event.verdict == "bad" or (event.score is not None and event.score < FAILURE_BELOW)
 
 
 def _preferred(log: Sequence[EventRow]) -> Iterator[EventRow]:
@@ -122,28 +136,6 @@ def _preferred(log: Sequence[EventRow]) -> Iterator[EventRow]:
         pairs = adjacent_pairs([ranked(event) for event in group], DEFAULTS.min_margin)
         if pairs:
             yield next(event for event in group if event.id == pairs[0].chosen_event)
-
-
-def _variants(lessons: Sequence[Lesson], category: Category, seed: int) -> dict[int, list[DatasetItem]]:
-    validator = validator_for(category)
-    made = augment(
-        [
-            Source(each.event.id, each.event.prompt, each.target, metadata=each.event.metadata, score=each.event.score)
-            for each in lessons
-        ],
-        validate=lambda prompt, target, metadata: validated(validator, target, prompt, metadata),
-        embed=vectors,
-        factor=DEFAULTS.augment_factor,
-        floor=DEFAULTS.augment_floor,
-        ceiling=DEFAULTS.augment_ceiling,
-        seed=seed,
-    )
-    by_id = {each.event.id: each.event for each in lessons}
-    found: dict[int, list[DatasetItem]] = {}
-    for variant in made.items:
-        own = item(by_id[variant.event_id], "train", variant.target, category)
-        found.setdefault(variant.event_id, []).append(replace(own, prompt=variant.prompt, origin=variant.origin))
-    return found
 
 
 def reversed_order(items: Sequence[DatasetItem]) -> list[DatasetItem]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BASE: Final = ASSETS / "demo" / "model"
 STEPS: Final = 20
+"""Three passes over fifty examples, as many as the product makes by default."""
 BATCH: Final = 8
 SUCCESS: Final = 70.0
 HARD_BELOW: Final = 60.0
@@ -79,7 +80,7 @@ def learn(items: Sequence[DatasetItem], steps: int, seed: int, folder: Path) -> 
 
 
 def unrolled(items: Sequence[DatasetItem], count: int) -> list[DatasetItem]:
-    """The items in their order, as often as it takes; the last pass is thinned out evenly, so that it has all stages."""
+    """The items in their order, as often as it takes; the last pass is thinned out evenly and so has all stages."""
     passes, rest = divmod(count, len(items))
     return [*items] * passes + [items[at * len(items) // rest] for at in range(rest)]
 

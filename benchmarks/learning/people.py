@@ -13,7 +13,6 @@ from core.capture.candidates import SOURCE, candidate_prompts
 from core.loop import LearningLoop
 from core.paths import Home
 from core.select.review import review_order
-from storage import events
 from storage.rows import EventFilter, EventRow
 
 CATEGORY: Final = "erd"

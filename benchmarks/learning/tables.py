@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any, Final
 
-from benchmarks.learning import arms
+from benchmarks.learning import arms, measure
 from benchmarks.learning.report import Estimate, estimate, needed, paired, relative
 
 TARGET_SCORE: Final = 80.0
@@ -19,6 +19,11 @@ FIGURES: Final = {
     "hard_share": ("hard examples in the batch, %", True, "≈ 35 %"),
 }
 """Figure → its title, whether it is a share, and what is aimed at."""
+BUDGETS: Final = (
+    (measure.STEPS, arms.FIRST.name, arms.FULL.name),
+    (arms.LONG, arms.LONG_FIRST, arms.LONG_FULL),
+)
+"""Steps, and the arms of both generations with that many."""
 COMPARED: Final = ("score", "success", "hard_success")
 
 Results = Mapping[str, Mapping[int, Mapping[str, Any]]]
@@ -32,26 +37,27 @@ def values(results: Results, arm: str, figure: str) -> dict[int, float]:
 
 def headline(results: Results) -> Iterator[str]:
     """The first generation against the full loop."""
-    first, full, base = arms.FIRST.name, arms.FULL.name, arms.BASE.name
-    yield f"{'':34}{'untouched base':>16}  {'first generation':<24}{'full loop':<24}{'change':<26}aimed at"
-    for figure, (title, share, aim) in FIGURES.items():
-        untouched = list(values(results, base, figure).values())
-        cells = [f"{fmean(untouched) * (100 if share else 1):>16.1f}" if untouched else f"{'–':>16}", "  "]
-        for arm in (first, full):
-            found = list(values(results, arm, figure).values())
-            cells.append(f"{estimate(found).show(percent=share) if found else '–':<24}")
-        change = relative(values(results, first, figure), values(results, full, figure))
-        shown = f"{change.show(0, signed=True, percent=True)} %" if change and figure in COMPARED else ""
-        yield f"{title:<34}{''.join(cells)}{shown:<26}{aim}"
+    yield f"{'':44}{'untouched base':>15}  {'first generation':<24}{'full loop':<24}{'change':<28}aimed at"
+    for steps, first, full in BUDGETS:
+        for figure, (title, share, aim) in FIGURES.items():
+            untouched = list(values(results, arms.BASE.name, figure).values())
+            base = f"{fmean(untouched) * (100 if share else 1):.1f}" if untouched else ""
+            cells = ""
+            for arm in (first, full):
+                own = list(values(results, arm, figure).values())
+                cells += f"{estimate(own).show(percent=share) if own else '–':<24}"
+            change = relative(values(results, first, figure), values(results, full, figure))
+            shown = f"{change.show(0, signed=True, percent=True)} %" if change and figure in COMPARED else ""
+            yield f"{f'{title}, {steps} steps':<44}{base:>15}  {cells}{shown:<28}{aim}"
     for title, found, aim in (
         (f"examples to a score of {TARGET_SCORE:g}", examples_saved(results), "≤ −30 %"),
-        ("training time to the same score", time_saved(results, "train_seconds"), "≤ −40 %"),
-        ("training steps to the same score", time_saved(results, "steps"), ""),
+        ("training seconds to first generation's score", time_saved(results, "train_seconds"), "≤ −40 %"),
+        ("training steps to first generation's score", time_saved(results, "steps"), ""),
     ):
         if found is not None:
-            before, after, change, bound = found
-            shown = f"{bound}{change.show(0, signed=True, percent=True)} %"
-            yield f"{title:<34}{'':18}{before:<24}{after:<24}{shown:<26}{aim}"
+            before, after, saved, bound = found
+            shown = f"{bound}{saved.show(0, signed=True, percent=True)} %"
+            yield f"{title:<61}{before:<24}{after:<24}{shown:<28}{aim}"
 
 
 def components(results: Results) -> Iterator[str]:
@@ -67,10 +73,11 @@ def components(results: Results) -> Iterator[str]:
 
 
 def component_effects(results: Results) -> Iterator[tuple[str, str, dict[str, Estimate]]]:
-    """Component, where it was measured ("on first", "in full"), and its effect on each figure."""
+    """Component, where it was measured ("on first" in 20 steps, "in full" in 12), and its effect on each figure."""
     for each in arms.COMPONENTS:
         yield from _effects(results, each.name, "on first", arms.FIRST.name, arms.laid_on(each))
-        pair = (arms.turned(each), arms.FULL.name) if each.default_on else (arms.FULL.name, arms.turned(each))
+        full, other = arms.SHORT_FULL, arms.turned(each)
+        pair = (other, full) if each.default_on else (full, other)
         yield from _effects(results, each.name, "in full", *pair)
     for name in results:
         if name.startswith("control: "):
@@ -132,14 +139,15 @@ def time_saved(results: Results, figure: str) -> tuple[str, str, Estimate, str] 
 
 def as_json(results: Results) -> dict[str, Any]:
     """Everything that is printed, with each arm's figures by seed."""
-    first, full = arms.FIRST.name, arms.FULL.name
-    changes = {
-        figure: asdict(change)
-        for figure in FIGURES
-        if (change := relative(values(results, first, figure), values(results, full, figure)))
-    }
     return {
-        "change_full_against_first": changes,
+        "change_full_against_first": {
+            str(steps): {
+                figure: asdict(change)
+                for figure in FIGURES
+                if (change := relative(values(results, first, figure), values(results, full, figure)))
+            }
+            for steps, first, full in BUDGETS
+        },
         "components": [
             {"component": name, "where": where, "verdict": effects["score"].verdict}
             | {figure: asdict(effect) for figure, effect in effects.items()}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
 import multiprocessing
 import os
 import time
@@ -73,12 +70,14 @@ def _measure(work: Path, name: str, seed: int) -> dict[str, Any]:
 
     started = time.monotonic()
     laid = world.load(work / f"seed-{seed}" / "world.json")
-    with contextlib.redirect_stderr(io.StringIO()):
-        figures = arms.run(arms.all_arms()[name], seed, laid, work)
+    figures = arms.run(arms.all_arms()[name], seed, laid, work)
     return {"arm": name, "seed": seed, **figures, "seconds": round(time.monotonic() - started, 2)}
 
 
 def _quieten() -> None:
+    """A worker says nothing of its own."""
+    from transformers.utils import logging
+
     warnings.simplefilter("ignore")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    os.nice(0)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

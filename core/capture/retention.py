@@ -29,6 +29,7 @@ WORDS: Final[Mapping[str, str]] = {
     "dataset_items": "in a dataset",
     "pairs": "in a preference pair",
     "ab_pairs": "in an A/B test",
+    "comparisons": "ranked by a person",
 }
 
 

@@ -13,8 +13,11 @@ from core.errors import RunError
 from core.paths import Home
 from core.select.eligible import Eligible, eligible
 from core.select.examples import item, items_hash, numbered, train_items
+from core.select.hard_negatives import hard_negatives
 from core.select.meaning import PLAIN, Meaning
+from core.select.own_reward import reward_function
 from core.select.training_batch import TrainingBatch, calibrated_difficulty, choose_batch
+from core.select.variants import variants_of
 from storage import datasets
 from storage.db import Store
 from storage.rows import DatasetItem
@@ -28,7 +31,8 @@ class Selection:
 
     `counts`: considered, eligible, fresh (eligible and not learned yet), train, validation, test, corrections, hard,
     replay, augmented, waiting (failures that wait for a correction), mean_quality (numbers), held_back (kind →
-    number), reasons (kind → up to three examples), stages and tiers (name → number, of the train split), compared_by.
+    number), reasons (kind → up to three examples), stages and tiers (name → number, of the train split), not_augmented
+    (reason → number), faults (of the category's own reward function) and compared_by.
     """
 
     category: str
@@ -92,25 +96,38 @@ def select_dataset(
     level: int | None = None,
     learned: Collection[int] = (),
     meaning: Meaning = PLAIN,
+    found: Eligible | None = None,
 ) -> Selection:
     """What a run of `category` would train on: everything eligible, or the `limit` examples that teach most.
 
     With a `limit`, `level` (0-3) sets the curriculum's mix of stages; None takes the most informative of any stage.
     `learned` are the events that the version to go on from has learned: they are not chosen again, but some of them
-    are replayed. `meaning` compares texts. The same store, seed and arguments give the same selection at any time of
-    asking.
+    are replayed. `meaning` compares texts; `found` saves looking through the category again. The same store, seed and
+    arguments give the same selection at any time of asking.
     """
     constants = select_of(category, config)
-    found = eligible(store, category, now=now, constants=constants)
+    found = found or eligible_of(store, home, category, now=now, config=config)
+    negatives = [each for each in hard_negatives(store, category, constants=constants) if each.own_failure]
     batch = choose_batch(
-        found.train, limit=limit, level=level, learned=learned, seed=seed, constants=constants, embed=meaning.embed
+        found.train,
+        limit=limit,
+        level=level,
+        learned=learned,
+        failures={each.event_id for each in negatives},
+        seed=seed,
+        constants=constants,
+        embed=meaning.embed,
     )
-    train = [*batch.fresh, *batch.replayed]
+    variants, refused = (
+        variants_of(batch.fresh, found.test, category, home, constants=constants, meaning=meaning, seed=seed)
+        if constants.augmentation
+        else ({}, {})
+    )
     items = train_items(
-        train,
+        [*batch.fresh, *batch.replayed],
         replayed=frozenset(each.event.id for each in batch.replayed),
         difficulty=calibrated_difficulty(found.train),
-        variants={},
+        variants=variants,
         category=category,
         seed=seed,
         constants=constants,
@@ -118,8 +135,19 @@ def select_dataset(
     items += [item(each.event, "validation", each.target, category) for each in found.validation]
     items += [item(event, "test", event.correction or event.response, category) for event in found.test]
     items = numbered(items)
-    counts = _counts(found, items, batch, learned) | {"compared_by": meaning.label}
+    counts = _counts(found, items, batch, learned) | {
+        "waiting": sum(not each.corrected and not each.held_out for each in negatives),
+        "not_augmented": refused,
+        "compared_by": meaning.label,
+    }
     return Selection(category.name, seed, constants, items, items_hash(items), counts)
+
+
+def eligible_of(store: Store, home: Home, category: Category, *, now: float, config: Config) -> Eligible:
+    """Every event of the category in its place, by its own settings and its own reward function."""
+    return eligible(
+        store, category, now=now, constants=select_of(category, config), own=reward_function(category, home)
+    )
 
 
 def freeze(store: Store, selection: Selection, *, now: float) -> int:
@@ -167,10 +195,10 @@ def _counts(
         "hard": batch.hard,
         "replay": origins["replay"],
         "augmented": splits["train"] - origins["replay"] - origins["event"],
-        "waiting": found.waiting,
         "mean_quality": round(fmean(each.quality for each in train), 4) if train else 0.0,
         "held_back": dict(Counter(each.kind for each in found.held.values()).most_common()),
         "reasons": examples,
+        "faults": [each.message for each in found.faults],
         "stages": dict(Counter(each.stage for each in items if each.split == "train")),
         "tiers": dict(Counter(each.tier for each in train)),
     }

@@ -9,9 +9,9 @@ from core.categories import Category
 from core.config import Select
 from core.select.held_out import held_out_from, keeps_test
 from core.select.lessons import Lesson, common_outputs, lessons_from
+from core.select.own_reward import Fault, RewardFunction
 from core.select.similarity import near_duplicates
 from core.select.split import is_validation
-from core.validate.feedback import FAILURE_BELOW
 from core.validate.gate import Held
 from storage import datasets, events
 from storage.db import Store
@@ -26,7 +26,7 @@ class Eligible:
     order of their ids), `test` (one event a prompt) is what versions are tested on, `held` has, by event id, a reason
     for each other one.
 
-    `waiting` counts failures that teach nothing until somebody corrects them.
+    `faults` says what is wrong with the category's own reward function.
     """
 
     considered: int
@@ -34,7 +34,7 @@ class Eligible:
     validation: list[Lesson]
     test: list[EventRow]
     held: dict[int, Held]
-    waiting: int
+    faults: tuple[Fault, ...] = ()
 
     @property
     def count(self) -> int:
@@ -42,13 +42,13 @@ class Eligible:
         return len(self.train) + len(self.validation)
 
 
-def is_failure(event: EventRow) -> bool:
-    """Whether the model failed on this event: scored below 60, or a person said that it is bad."""
-    return event.verdict == "bad" or (event.score is not None and event.score < FAILURE_BELOW)
+def eligible(
+    store: Store, category: Category, *, now: float, constants: Select, own: RewardFunction | None = None
+) -> Eligible:
+    """Sorts every event of the category; the same store gives the same answer at any time of asking.
 
-
-def eligible(store: Store, category: Category, *, now: float, constants: Select) -> Eligible:
-    """Sorts every event of the category; the same store gives the same answer at any time of asking."""
+    `own` is the category's own reward function, where it has one.
+    """
     considered = list(events.iter_events(store, EventFilter(category=category.name)))
     trained = datasets.trained_event_ids(store, category.name)
     test = held_out_from(considered, trained, limit=constants.max_test, percent=constants.held_out_percent)
@@ -68,6 +68,7 @@ def eligible(store: Store, category: Category, *, now: float, constants: Select)
         recent=sum(event.created_at >= now - events.RECENT_SECONDS for event in considered),
         common=common_outputs(considered),
         constants=constants,
+        own=own,
     )
     for event, each in zip(trainable, found, strict=True):
         if isinstance(each, Held):
@@ -76,9 +77,8 @@ def eligible(store: Store, category: Category, *, now: float, constants: Select)
             passed.append(each)
     kept, repeats = _distinct(passed, test, constants.near_duplicate)
     held.update(repeats)
-    waiting = sum(is_failure(event) and not event.correction and event.verdict != "reject" for event in trainable)
     train, validation = _parts(kept, constants)
-    return Eligible(len(considered), train, validation, test, held, waiting)
+    return Eligible(len(considered), train, validation, test, held, own.faults if own else ())
 
 
 def _parts(lessons: Sequence[Lesson], constants: Select) -> tuple[list[Lesson], list[Lesson]]:

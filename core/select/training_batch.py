@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from core.config import Select
 from core.select import curriculum
 from core.select.active import Candidate, choose
-from core.select.eligible import is_failure
 from core.select.lessons import Lesson
 from core.select.vectors import Embed
 from core.validate.quality import TIERS
@@ -36,22 +35,28 @@ def choose_batch(
     limit: int | None,
     level: int | None,
     learned: Collection[int],
+    failures: Collection[int],
     seed: int,
     constants: Select,
     embed: Embed,
 ) -> TrainingBatch:
     """At most `limit` lessons (None: all) that are not `learned` (event ids) yet, and replay of some that are.
 
+    `failures` are the events on which the model failed and no version has passed since.
     `level` (0-3) sets the curriculum's mix of stages; None takes any. Calibrated among the lessons given; the same
     input in any order gives the same batch.
     """
     fresh = [each for each in lessons if each.event.id not in learned]
-    chosen = fresh if limit is None or limit >= len(fresh) else _chosen(fresh, limit, level, constants, embed)
+    chosen = (
+        fresh
+        if limit is None or limit >= len(fresh)
+        else _chosen(fresh, limit, level, failures=failures, constants=constants, embed=embed)
+    )
     known = [each for each in lessons if each.event.id in learned]
     return TrainingBatch(
         chosen,
         _replayed(known, len(chosen), seed, constants.replay_share),
-        sum(is_failure(each.event) for each in chosen),
+        sum(each.event.id in failures for each in chosen),
     )
 
 
@@ -69,12 +74,28 @@ def calibrated_difficulty(lessons: Sequence[Lesson]) -> dict[int, float]:
     return curriculum.calibrate({each.event.id: each.difficulty for each in lessons})
 
 
-def _chosen(fresh: Sequence[Lesson], limit: int, level: int | None, constants: Select, embed: Embed) -> list[Lesson]:
+def candidate_of(lesson: Lesson) -> Candidate:
+    """A lesson as active selection looks at it."""
+    event = lesson.event
+    return Candidate(
+        event.id, event.category, event.prompt, lesson.target, event.score, lesson.feedback_type, lesson.quality
+    )
+
+
+def _chosen(
+    fresh: Sequence[Lesson],
+    limit: int,
+    level: int | None,
+    *,
+    failures: Collection[int],
+    constants: Select,
+    embed: Embed,
+) -> list[Lesson]:
     picked: list[Lesson] = []
     others = list(fresh)
     if constants.hard_negatives:
-        hard = [each for each in fresh if is_failure(each.event)]
-        others = [each for each in fresh if not is_failure(each.event)]
+        hard = [each for each in fresh if each.event.id in failures]
+        others = [each for each in fresh if each.event.id not in failures]
         quota = hard_quota(limit, len(hard), len(others), constants.hard_share)
         picked = _best(hard, quota, picked, constants, embed)
     left = limit - len(picked)
@@ -98,20 +119,13 @@ def _best(
         return sorted(pool, key=lambda each: (-each.reward.raw, each.event.id))[:count]
     by_id = {each.event.id: each for each in pool}
     ranked = choose(
-        [_candidate(each) for each in pool],
+        [candidate_of(each) for each in pool],
         count,
         constants=constants,
         embed=embed,
-        against=[_candidate(each) for each in before],
+        against=[candidate_of(each) for each in before],
     )
     return [by_id[event_id] for event_id in ranked]
-
-
-def _candidate(lesson: Lesson) -> Candidate:
-    event = lesson.event
-    return Candidate(
-        event.id, event.category, event.prompt, lesson.target, event.score, lesson.feedback_type, lesson.quality
-    )
 
 
 def _replayed(known: Sequence[Lesson], fresh: int, seed: int, share: float) -> list[Lesson]:

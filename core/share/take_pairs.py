@@ -14,7 +14,7 @@ from core.share.take_events import number_in
 from storage import events, pairs
 from storage.columns import clean
 
-_SOURCES: Final = ("ranking", "sibling", "import")
+_SOURCES: Final = ("ranking", "sibling", "candidate", "import")
 _TEXTS: Final = ("prompt", "chosen", "rejected")
 
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from core.select.augment.proposals import Proposal, Proposer
 from core.select.augment.rewording import Paraphraser
-from core.select.augment.source import METHODS, Augmented, Embed, Method, Source, Validate, Variant
+from core.select.augment.source import METHODS, Augmented, Method, Source, Validate, Variant
 from core.select.similarity import Similarity, similarity
 from core.select.split import prompt_hash
+from core.select.vectors import Embed
 from core.validate.validator import Validation
 
 TOLERANCE: Final = 0.5

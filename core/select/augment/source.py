@@ -7,15 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from core.select.vectors import Vectors
 from core.validate.validator import Validation
 
 Method = Literal["synonym", "paraphrase", "context", "order", "model", "back_translation"]
 METHODS: Final[tuple[Method, ...]] = ("synonym", "paraphrase", "context", "order", "model", "back_translation")
 BY_MODEL: Final[frozenset[Method]] = frozenset({"model", "back_translation"})
 
-Embed = Callable[[Sequence[str]], Vectors]
-"""Texts to unit rows, float32 [n, dimensions]."""
 Validate = Callable[[str, str, Mapping[str, Any]], Validation]
 """The verdict of the category's validator on (prompt, target, metadata)."""
 

@@ -42,7 +42,9 @@ def lesson(number: int, *, hard: bool = False, tier: Tier = "silver", difficulty
 
 
 def batch(lessons: list[Lesson], **over: object) -> TrainingBatch:
-    given = {"limit": None, "level": None, "learned": (), "seed": 0, "constants": Select(), "embed": vectors} | over
+    failures = {each.event.id for each in lessons if each.corrected}
+    given = {"limit": None, "level": None, "learned": (), "failures": failures, "seed": 0, "constants": Select()}
+    given |= {"embed": vectors} | over
     return choose_batch(lessons, **given)  # type: ignore[arg-type]
 
 

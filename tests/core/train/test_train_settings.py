@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.config import Config, Train
 from core.errors import ConfigError
-from core.train.config import TrainSettings, configured, deep, quick
+from core.train.config import TrainSettings, configured, deep
 from core.train.presets import PRESETS
 
 
@@ -16,7 +16,6 @@ def test_a_mapping_gives_the_same_settings_back() -> None:
     settings = TrainSettings(epochs=5, learning_rate=1e-3, quantize=("f16", "q4_k_m"))
     assert TrainSettings.from_mapping(settings.to_mapping()) == settings
     assert TrainSettings.from_mapping({}) == TrainSettings()
-    assert quick().ab_prompts == 120
     assert deep(TrainSettings(seed=3)).seed == 3
 
 
