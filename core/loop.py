@@ -24,6 +24,7 @@ from core.hooks.message import Delivery
 from core.paths import Home, locate_home
 from core.release import promote as release
 from core.release import registry
+from core.select.own_reward import reward_function
 from core.train.config import configured
 from core.train.launch import tail_log
 from storage import aliases, events, metrics, runs, versions
@@ -297,7 +298,14 @@ class LearningLoop:
 
     def stats(self) -> Mapping[str, Any]:
         """The figures of everything, as JSON values."""
-        return statistics.figures(self.store, self.config, self.categories, now=time.time(), next_step=self.next_step)
+        return statistics.figures(
+            self.store,
+            self.config,
+            self.categories,
+            now=time.time(),
+            next_step=self.next_step,
+            own_reward=lambda own: reward_function(own, self.home),
+        )
 
     def next_step(self, category_name: str) -> str:
         """What to do next for a category, in one sentence."""

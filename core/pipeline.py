@@ -19,7 +19,8 @@ from core.errors import ConflictError, FinetuneError
 from core.hooks.delivery import deliver_due
 from core.paths import Home
 from core.release.registry import version_of_run
-from core.stages import Stages, Stopped
+from core.run_context import Stopped
+from core.stages import Stages
 from core.train.launch import launch, process_started
 from core.train.memory import out_of_memory
 from core.train.reporter import Reporter

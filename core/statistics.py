@@ -7,18 +7,17 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from core.categories import Category
+from core.categories import Category, select_of
 from core.config import Config
 from core.release.promote import alias_name
-from core.select.difficulty import difficulty
-from core.select.reward import reward
-from core.validate.feedback import current_feedback_type
+from core.select.lessons import reward_of
+from core.select.own_reward import RewardFunction
 from storage import ab_tests, aliases, events, totals, versions
 from storage.db import Store
 from storage.rows import CategoryCounts, EventFilter
 
 REWARD_SAMPLE = 500
-_DAY = 86_400.0
+OwnReward = Callable[[Category], RewardFunction | None]
 
 
 def figures(
@@ -28,6 +27,7 @@ def figures(
     *,
     now: float,
     next_step: Callable[[str], str],
+    own_reward: OwnReward,
 ) -> dict[str, Any]:
     """All figures as JSON values. `mean_reward` is over the newest 500 events of a category, as of `now`."""
     counted = events.category_counts(store, now=now)
@@ -53,7 +53,10 @@ def figures(
         "ab_tests": len(results),
         "mean_win_rate": fmean(result["win_rate"] for result in results) if results else None,
         "categories": [
-            _category(store, config, categories.get(one.category), one, now=now, next_step=next_step) for one in counted
+            _category(
+                store, config, categories.get(one.category), one, now=now, next_step=next_step, own_reward=own_reward
+            )
+            for one in counted
         ],
     }
 
@@ -66,12 +69,13 @@ def _category(
     *,
     now: float,
     next_step: Callable[[str], str],
+    own_reward: OwnReward,
 ) -> dict[str, Any]:
     alias = aliases.get(store, alias_name(config, counts.category))
     return {
         **asdict(counts),
         "title": known.title if known else counts.category,
-        "mean_reward": _mean_reward(store, config, known, counts, now),
+        "mean_reward": _mean_reward(store, config, known, counts, now=now, own_reward=own_reward),
         "trend": events.score_trend(store, counts.category, buckets=10),
         "alias": alias.name if alias else None,
         "serving": versions.get(store, alias.version_id).name if alias else None,
@@ -80,19 +84,19 @@ def _category(
 
 
 def _mean_reward(
-    store: Store, config: Config, known: Category | None, counts: CategoryCounts, now: float
+    store: Store,
+    config: Config,
+    known: Category | None,
+    counts: CategoryCounts,
+    *,
+    now: float,
+    own_reward: OwnReward,
 ) -> float | None:
     newest = events.event_ids(store, EventFilter(category=counts.category), order="newest")[:REWARD_SAMPLE]
-    complexity = known.complexity if known else 0.5
+    own = known or Category(counts.category, counts.category)
+    constants, function = select_of(own, config), own_reward(own)
     values = [
-        reward(
-            event.score,
-            current_feedback_type(event),
-            age_days=(now - event.created_at) / _DAY,
-            difficulty=difficulty(complexity, len(event.prompt), len(event.context)),
-            recent=counts.recent,
-            constants=config.select,
-        ).value
+        reward_of(event, event.score, own, now=now, recent=counts.recent, constants=constants, own=function).value
         for event in events.get_many(store, newest)
     ]
     return fmean(values) if values else None

@@ -26,7 +26,7 @@ COMMANDS = {
     "clean-up": ("tui.cli.clean_up", "clean_up_command", "Remove the oldest, least useful events beyond the limit."),
     "explain": ("tui.cli.explain", "explain_command", "Why an output counts as it does, and whether it is learned."),
     "hard-negatives": ("tui.cli.hard_negatives", "hard_negatives_command", "What the model fails on, worst first."),
-    "preferences": ("tui.cli.preferences", "preferences", "Preference pairs of a category and what contradicts itself."),
+    "preferences": ("tui.cli.preferences", "preferences", "Preference pairs of a category, and contradictions."),
     "candidates": ("tui.cli.candidates", "candidates", "Let a model answer prompts several times, scored and ranked."),
     "stats": ("tui.cli.data", "stats", "Totals by category, tier and source; runs, versions, win rates."),
     "worker": ("tui.cli.worker", "worker", "Train by itself whenever enough new feedback is there."),

@@ -9,7 +9,7 @@ REVIEW: list[BindingType] = [
     Binding("b", "judge('bad')", "Bad", id="review.bad", tooltip="A bad answer"),
     Binding("c", "correct", "Correct", id="review.correct", tooltip="Write the answer as it should be"),
     Binding("s", "judge('skip')", "Skip", id="review.skip", tooltip="Decide later; it is recorded as a skip"),
-    Binding("w", "why", "Why", id="review.why", tooltip="Every reason for its reward and place, or only the main ones"),
+    Binding("w", "why", "Why", show=False, id="review.why", tooltip="All reasons for its reward and place, or a few"),
     Binding("u", "undo", "Undo", id="review.undo", tooltip="Take the last judgment back, as often as you like"),
     # Of a burst of keys, as a slow connection delivers them, those after the slash must find the search open.
     Binding("slash", "search", "Search", id="review.search", key_display="/", priority=True, tooltip="As you type"),

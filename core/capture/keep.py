@@ -5,18 +5,18 @@ One output and many go the same way, so that a batch leaves in the store what it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
 from core.capture.judged import Judged, Said
 from core.capture.judging import Judge
-from core.categories import Category
-from core.config import Config
-from core.select.difficulty import difficulty
+from core.categories import Category, select_of
+from core.config import Config, Select
+from core.select.lessons import reward_of
 from core.select.near import Texts, likeliest, nearest
-from core.select.reward import reward
+from core.select.own_reward import RewardFunction
 from core.validate.feedback import current_feedback_type
 from core.validate.validator import Finding, Validation
 from storage import events, judgments, near, pairs
@@ -24,7 +24,6 @@ from storage.db import Store
 from storage.events import RECENT_SECONDS
 from storage.rows import EventRow, FeedbackType, JudgmentKind, NewEvent, Tier
 
-DAY = 86_400.0
 _TELLING: Final = ("skip", "good", "bad", "reject", "correct")
 
 
@@ -64,11 +63,21 @@ class Recorded:
 class Keeper:
     """Stores judged outputs in an open store; call it inside a transaction."""
 
-    def __init__(self, store: Store, config: Config, categories: Mapping[str, Category], judge: Judge) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        categories: Mapping[str, Category],
+        judge: Judge,
+        own_reward: Callable[[Category], RewardFunction | None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._select = config.select
+        self._config = config
         self._categories = categories
         self._judge = judge
+        self._own_reward = own_reward
+        self._rewards: dict[str, tuple[Select, RewardFunction | None]] = {}
 
     def keep(self, batch: Sequence[Judged], now: float, recent: dict[str, int]) -> list[Recorded]:
         """Stores the outputs in their order. `recent` holds the recent events by category, and is kept up to date."""
@@ -201,13 +210,11 @@ class Keeper:
     ) -> Recorded:
         correction = validation or one.said.validation
         own = self._categories[event.category]
-        worth = reward(
-            event.score,
-            current_feedback_type(event),
-            age_days=(now - event.created_at) / DAY,
-            difficulty=difficulty(own.complexity, len(event.prompt), len(event.context)),
-            recent=recent[event.category],
-            constants=self._select,
+        if own.name not in self._rewards:
+            self._rewards[own.name] = select_of(own, self._config), self._own_reward(own)
+        constants, function = self._rewards[own.name]
+        worth = reward_of(
+            event, event.score, own, now=now, recent=recent[event.category], constants=constants, own=function
         )
         return Recorded(
             event_id=event_id,

@@ -16,6 +16,7 @@ from core.categories import Category
 from core.config import Config
 from core.errors import FinetuneError
 from core.paths import Home
+from core.select.own_reward import reward_function
 from storage import ui_state
 from storage.db import Store
 from storage.rows import FeedbackType, Opinion
@@ -36,7 +37,7 @@ class Recorder:
         self.categories = categories
         validators = Validators()
         self.judging = Judge(store, config, categories, validators)
-        self._keeper = Keeper(store, config, categories, self.judging)
+        self._keeper = Keeper(store, config, categories, self.judging, lambda own: reward_function(own, home))
         self._validators = validators
         self._preparer: Preparer | None = None
 

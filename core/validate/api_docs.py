@@ -38,7 +38,7 @@ _MOSTLY = 0.5
 _TYPE_CHARS = 60
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_LABEL_LINE = re.compile(r"[\s>*_`#-]*[\w /()-]{1,40}[*_`]*:?[*_`\s]*\Z")
+_LABEL_LINE = re.compile(r"[\s>*_`#-]*+[\w /()-]{1,40}(?:[*_`]*+:)?[*_`\s]*+\Z")
 _TYPE = re.compile(
     r"\b(?:strings?|integers?|ints?|int(?:32|64)|numbers?|floats?|doubles?|decimals?|bool(?:ean)?s?|uuids?|arrays?|lists?"
     r"|objects?|dates?|date-?times?|timestamps?|enums?|files?|binary|email|url|uri|json|null)\b",

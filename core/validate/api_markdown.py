@@ -12,7 +12,7 @@ from core.validate.extract import FENCE_MARK
 BlockKind = Literal["heading", "row", "item", "text", "fence"]
 _NO_HEADING = 7
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?[ \t#]*\Z")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]++(.*)|[ \t#]*+\Z)")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s+")
 _RULE = re.compile(r"[\s|:-]*\Z")
 ENDPOINT = re.compile(
@@ -20,11 +20,13 @@ ENDPOINT = re.compile(
     r"((?:https?://[^\s/|`*<>()]{1,200}|\{\{?\w{1,60}\}\}?)?/[^\s|`*()\"'\]]*)"
 )
 _ALONE = re.compile(r"[\s`*_>|.:]*\Z")
-_LABEL = re.compile(r"[\s>*_`-]*(?:HTTP )?(?:endpoint|url|uri|route|request|path|method)s?\b[\s*_`]*:?[\s*_`]*\Z", re.I)
+_LABEL = re.compile(
+    r"[\s>*_`-]*(?:HTTP )?(?:endpoint|url|uri|route|request|path|method)s?\b(?:[\s*_`]*+:)?[\s*_`]*+\Z", re.I
+)
 _METHOD_LINE = re.compile(
     r"[\s>*_`+-]*(?:HTTP )?(?:method|verb)[\s*_`]*:[\s*_`]*(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)[\s*_`]*\Z", re.I
 )
-_PATH_LINE = re.compile(r"[\s>*_`+-]*(?:url|uri|path|endpoint|route)[\s*_`]*:[\s*_`]*(/[^\s`*]*)[\s*_`]*\Z", re.I)
+_PATH_LINE = re.compile(r"[\s>*_`+-]*(?:url|uri|path|endpoint|route)[\s*_`]*:[\s*_`]*(/[^\s`*]*+)[\s*_`]*+\Z", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ class _Reader:
 
 def _block(line: str, number: int) -> Block:
     if heading := _HEADING.match(line):
-        return Block("heading", heading[2] or "", number, len(heading[1]))
+        return Block("heading", (heading[2] or "").rstrip(" \t#"), number, len(heading[1]))
     if line.lstrip().startswith("|") or line.count("|") > 1:
         return Block("row", "" if _RULE.match(line) else line.strip(), number)
     return Block("item" if _ITEM.match(line) else "text", line.strip(), number)

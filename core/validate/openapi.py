@@ -30,7 +30,7 @@ DEFAULT_WEIGHTS: Final[Mapping[str, float]] = {
 }
 MAX_CHARS: Final = 2_000_000
 _LANGUAGES = frozenset({"yaml", "yml", "json", "openapi", "swagger"})
-_HEADER = re.compile(r"^[ \t]*[{,]?[ \t]*[\"']?(?:openapi|swagger)[\"']?[ \t]*:[ \t]*[\"']?\d", re.M)
+_HEADER = re.compile(r"^[ \t]*+(?:[{,][ \t]*+)?[\"']?(?:openapi|swagger)[\"']?[ \t]*:[ \t]*[\"']?\d", re.M)
 _BARE = re.compile(r"^(?:---[ \t]*$|\{|[\"']?(?:openapi|swagger)[\"']?[ \t]*:)", re.M)
 _DOCUMENT = re.compile(r"^(?:openapi|swagger|info|paths)[ \t]*:|\A\s*\{", re.M)
 _PART_TYPED = 0.7

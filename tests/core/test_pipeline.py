@@ -19,7 +19,8 @@ from core.errors import ModelError, RunError
 from core.loop import LearningLoop
 from core.paths import Home
 from core.release.files import version_problem
-from core.stages import Stages, Stopped
+from core.run_context import Stopped
+from core.stages import Stages
 from core.train import launch as launching
 from storage import datasets, outbox, runs
 from storage.db import Store

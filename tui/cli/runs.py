@@ -32,6 +32,9 @@ NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
 @click.option("--max-length", type=click.IntRange(16, 131_072), help="Longest example in tokens.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of selection, order, dropout and A/B.")
 @click.option("--limit", type=click.IntRange(1), help="Train on the most informative N examples only.")
+@click.option(
+    "--from", "start", metavar="VERSION", help="Go on from this version's adapter, with replay of its examples."
+)
 @click.option("--detach", is_flag=True, help="Start and return; watch with `finetune-tui runs`.")
 @json_option
 @with_home
@@ -41,6 +44,7 @@ def train(
     base: str | None,
     seed: int,
     limit: int | None,
+    start: str | None,
     detach: bool,
     as_json: bool,
     **settings: Any,
@@ -48,7 +52,7 @@ def train(
     """Train a new version of CATEGORY: select, train, evaluate, export, prove, and compare with what serves."""
     chosen = {key: value for key, value in settings.items() if value is not None}
     with LearningLoop(home) as loop:
-        run_id = loop.start_run(category, base=base, settings=chosen, seed=seed, limit=limit)
+        run_id = loop.start_run(category, base=base, settings=chosen, seed=seed, limit=limit, start=start)
         _follow(loop, run_id, detach=detach, as_json=as_json)
 
 

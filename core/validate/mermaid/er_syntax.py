@@ -15,7 +15,7 @@ __all__ = ["FENCE", "Attribute", "Diagram", "Entity", "Relation", "SyntaxProblem
 # A diagram with as many problems is no diagram: the rest of it is not read.
 MAX_PROBLEMS = 100
 
-FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*(?:mermaid)?[ \t]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.S | re.M)
+FENCE = re.compile(r"^[ \t]*+(?:```|~~~)[ \t]*+(?:mermaid[ \t]*+)?\n(.*?)(?:^[ \t]*+(?:```|~~~)[ \t]*+$|\Z)", re.S | re.M)
 _FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n.*?\n---[ \t]*(?:\n|\Z)", re.S)
 _COMMENT_LINE = re.compile(r"^[ \t]*%%.*$", re.M)
 
@@ -24,7 +24,7 @@ _SPACE = re.compile(r"\s*")
 _LINE_REST = re.compile(r"[^\n]*")
 _HEADER = re.compile(r"erDiagram\b")
 _SETTING = re.compile(
-    r"(?:accTitle\s*:[^\n]*|accDescr\s*:[^\n]*|accDescr\s*\{[^}]*\}|title[ \t]+[^\n{|}:]+(?=\n|\Z)"
+    r"(?:accTitle\s*:[^\n]*|accDescr\s*:[^\n]*|accDescr\s*\{[^}]*\}|title[ \t][^\n{|}:]++(?=\n|\Z)"
     r"|direction[ \t]+(?:TB|BT|RL|LR)[^\n]*|(?:style|classDef)[ \t]+[\w,*-]+[ \t]+[\w-]+[ \t]*:[^\n]*"
     r"|class[ \t]+[\w,*-]+[ \t]+[\w,*-]+(?=[ \t]*(?:\n|\Z)))",
     re.I,
@@ -52,7 +52,9 @@ _MANY = r"one or more\b|one or many\b|zero or more\b|zero or many\b|many\(0\)|ma
 _ONE = r"one or zero\b|zero or one\b|only one\b|one\b|1(?!\w)"
 _CARDINALITY = re.compile(rf"(?P<many>{_MANY}|\}}o\b|\}}\||o\{{|\|\{{)|(?P<one>{_ONE}|\|\||\|o\b|o\||u(?=[.|-]))", re.I)
 _KEY = re.compile(r"(?:PK|FK|UK)\b", re.I)
-_WORD = re.compile(r"[^\s~]*~[^\n]*~[^\s]*|[*A-Za-z_\u00C0-\uFFFF][A-Za-z0-9\-_\[\]().,\u00C0-\uFFFF*]*|`[^`]+`")
+_NO_TILDE = re.compile(r"[^\s~]*+")
+_GENERIC = re.compile(r"[^\s~]*+~[^\n]*~[^\s]*+")
+_WORD = re.compile(r"[*A-Za-z_\u00C0-\uFFFF][A-Za-z0-9\-_\[\]().,\u00C0-\uFFFF*]*|`[^`]+`")
 _BREAK = re.compile(r"\n")
 _OPTIONAL = re.compile(r"\?")
 _COMMA = re.compile(r",")
@@ -104,6 +106,8 @@ class _Reader:
         self._at = 0
         self._first_line = first_line
         self._depth = 0
+        # No type with two `~` begins before or at this offset.
+        self._no_generic = -1
         self._breaks = [each.start() for each in _BREAK.finditer(self._text)]
         self.diagram = Diagram()
 
@@ -242,16 +246,27 @@ class _Reader:
         found = self._text.find(mark, self._at)
         return len(self._text) if found < 0 else found
 
+    def _word(self, wanted: str) -> str:
+        """The type or the name of an attribute."""
+        self._take(_BLANK)
+        if self._at > self._no_generic:
+            if generic := self._take(_GENERIC):
+                return generic.group()
+            # Where this search ended, one from any later character up to there would end, too.
+            if plain := _NO_TILDE.match(self._text, self._at):
+                self._no_generic = plain.end()
+        return self._need(_WORD, wanted)
+
     def _attribute(self) -> Attribute:
         line = self._line()
-        kind = self._need(_WORD, "an attribute type or `}`")
+        kind = self._word("an attribute type or `}`")
         self._take(_OPTIONAL)
         self._take(_SPACE)
         if self._text.startswith("}", self._at):
             raise _Refused(f"the attribute `{kind}` needs a type and a name", line)
         if _KEY.match(self._text, self._at):
             raise _Refused(f"the attribute `{kind}` has a key but no name", line)
-        name = self._need(_WORD, f"the name of the `{kind}` attribute").strip("`")
+        name = self._word(f"the name of the `{kind}` attribute").strip("`")
         keys: list[str] = []
         self._take(_SPACE)
         if _KEY.match(self._text, self._at):

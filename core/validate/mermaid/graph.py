@@ -9,7 +9,8 @@ from core.validate.mermaid.er_syntax import FENCE, SyntaxProblem
 
 __all__ = ["Element", "Graph", "Link", "SyntaxProblem", "body_of"]
 
-_FRONT_MATTER = re.compile(r"\A\s*?([ \t]*)---[ \t]*\n(.*?)\n\1?---[ \t]*(?:\n|\Z)", re.S)
+_FRONT_OPEN = re.compile(r"(\s*+)---[ \t]*+\n")
+_FRONT_CLOSE = re.compile(r"\n([ \t]*+)---[ \t]*+(?=\n|\Z)")
 _FRONT_MATTER_READ = 20_000
 _COMMENT_LINE = re.compile(r"^[ \t]*%%(?!\{)[^\n]+$", re.M)
 _TAG = re.compile(r"<\w", re.ASCII)
@@ -67,10 +68,27 @@ def body_of(text: str) -> tuple[str, int]:
     start = fence.start(1) if fence else 0
     body = fence.group(1) if fence else text
     body = _single_quoted_tags(_COMMENT_LINE.sub("", _without_directives(body)))
-    front = _FRONT_MATTER.match(body)
-    if front and _is_yaml(front.group(2)):
-        body = "\n" * front.group().count("\n") + body[front.end() :]
+    front = _front_matter(body)
+    if front and _is_yaml(body[front.start : front.stop]):
+        rest = body.find("\n", front.stop + 1) + 1 or len(body)
+        body = "\n" * body.count("\n", 0, rest) + body[rest:]
     return body, text.count("\n", 0, start) + 1
+
+
+def _front_matter(body: str) -> slice | None:
+    """Where the text of the front matter stands, None where there is none.
+
+    The closing `---` stands at the margin or as deep as the opening one; where none does, less deep in the same blanks.
+    """
+    opened = _FRONT_OPEN.match(body)
+    if opened is None:
+        return None
+    indent = opened.group(1)[len(opened.group(1).rstrip(" \t")) :]
+    closings = [each for each in _FRONT_CLOSE.finditer(body, opened.end()) if indent.endswith(each.group(1))]
+    if not closings:
+        return None
+    closed = min(closings, key=lambda each: len(indent) - len(each.group(1)) if each.group(1) else 0)
+    return slice(opened.end(), closed.start())
 
 
 def _is_yaml(text: str) -> bool:

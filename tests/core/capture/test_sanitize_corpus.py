@@ -36,7 +36,7 @@ def test_every_label_lies_within_its_text_and_overlaps_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "least"), [({"tuning", "held_out"}, 0.98), ({"tuning"}, 0.98), ({"held_out"}, 0.97)], ids=str
+    ("wanted", "least"), [(("tuning", "held_out"), 0.98), (("tuning",), 0.98), (("held_out",), 0.97)], ids=str
 )
 def test_precision_and_recall(wanted: set[str], least: float) -> None:
     total = measure([row for row in ROWS if row["set"] in wanted])["all"]

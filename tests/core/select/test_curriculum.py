@@ -62,9 +62,7 @@ def test_a_short_stage_is_filled_from_its_neighbours() -> None:
 
 
 @given(st.tuples(*[st.integers(0, 40)] * 3), st.integers(0, MIXED), st.integers(0, 60))
-def test_a_mix_is_as_large_as_it_can_be(
-    counts: tuple[int, int, int], level: int, size: int
-) -> None:
+def test_a_mix_is_as_large_as_it_can_be(counts: tuple[int, int, int], level: int, size: int) -> None:
     found = sizes(*counts, level, size)
     assert sum(found) == min(size, sum(counts))
     assert all(taken <= there for taken, there in zip(found, counts, strict=True))

@@ -187,7 +187,6 @@ def test_the_same_question_gives_the_same_answer_whenever_it_is_asked(
     first, later = chosen(store, home, erd), chosen(store, home, erd, now=NOW + 90 * 86_400.0)
     assert first.hash == later.hash
     assert chosen(store, home, erd, seed=1).hash != first.hash
-    config = Config()
     assert freeze(store, first, now=NOW) == freeze(store, later, now=NOW + 1)
     assert datasets.items(store, 1) == first.items
 
