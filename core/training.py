@@ -15,6 +15,7 @@ from core.config import Config
 from core.errors import ConflictError, FinetuneError, RunError
 from core.paths import Home
 from core.release import promote, registry
+from core.select.batch import LARGEST
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings, configured
 from core.train.preflight import preflight
@@ -57,15 +58,21 @@ def start_run(
     Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. Raises
     FinetuneError, for a plan of the worker also where another run of the category is open by now.
     """
-    from core.select.dataset import freeze, select_dataset
+    from core.select.dataset import eligible_of, freeze, select_dataset
 
     model = resolve_base(plan.base, home)
+    # The process of the run may stand in another folder.
+    base = named_base(plan.base, home)
     own = {**configured(config, plan.base), "seed": plan.seed, **plan.settings}
     if plan.start is not None:
         own |= {name: plan.start.settings[name] for name in _GEOMETRY if name in plan.start.settings}
     wanted = TrainSettings.from_mapping(own)
     constants = select_of(plan.category, config)
     now = time.time()
+    found = eligible_of(store, home, plan.category, now=now, config=config)
+    limit, known = plan.limit, learned(store, plan.start)
+    if plan.origin == "adaptive" and limit is not None:
+        limit, known = with_missed(found, datasets.taken_event_ids(store, plan.category.name, base), known, limit)
     compares = plan.limit is not None or constants.augmentation
     with _meaning(store, home, config, needed=compares) as meaning:
 
@@ -79,19 +86,20 @@ def start_run(
             plan.category,
             now=now,
             seed=plan.seed,
-            limit=plan.limit,
-            level=level(store, plan.category.name) if plan.limit and constants.curriculum else None,
+            limit=limit,
+            level=level(store, plan.category.name) if limit and constants.curriculum else None,
             config=config,
-            learned=learned(store, plan.start),
+            learned=known,
             meaning=replace(meaning, embed=embed),
+            found=found,
         )
     check = preflight(model.path, wanted, selection.items, home.runs)
     check.require()
-    # The process of the run may stand in another folder.
-    base = named_base(plan.base, home)
     with store.transaction(durable=True):
-        if plan.origin == "adaptive" and (known := runs.newest(store, plan.category.name, base)):
-            _refuse_open(known.status, known.id)
+        if plan.origin == "adaptive" and (other := runs.open_run(store, plan.category.name, base)):
+            raise ConflictError(
+                f"Run {other.id} of this category is {other.status} already.", hint="Wait until it has ended."
+            )
         dataset_id = freeze(store, selection, now=now)
         return runs.enqueue(
             store,
@@ -128,6 +136,20 @@ def named_base(base: str, home: Home) -> str:
 def learned(store: Store, start: VersionRow | None) -> Collection[int]:
     """The events that a version to go on from has learned."""
     return datasets.learned_event_ids(store, start.id) if start is not None else frozenset()
+
+
+def with_missed(
+    found: Eligible, taken: Collection[int], learned: Collection[int], limit: int
+) -> tuple[int, Collection[int]]:
+    """The size of an automatic batch of `limit` fresh examples, and the events that it does not choose from.
+
+    What earlier runs have taken and the version to go on from has not learned (since they failed, or lost their test)
+    may be learned again, the newest first, up to `LARGEST` examples in all. The batch grows by as many, so that
+    whatever is chosen `limit` of them are fresh: else a successor of lost versions could choose the same for ever.
+    """
+    missed = [each.event.id for each in found.train if each.event.id in taken and each.event.id not in learned]
+    again = missed[-(LARGEST - limit) :] if limit < LARGEST else []
+    return limit + len(again), {*learned, *missed} - {*again}
 
 
 def start_of(store: Store, home: Home, config: Config, category_name: str, base: str) -> VersionRow | None:
@@ -203,8 +225,3 @@ def _parent(store: Store, config: Config, category_name: str, base: str) -> int 
         return current.id
     untouched = registry.base_of(store, category_name, base)
     return untouched.id if untouched else None
-
-
-def _refuse_open(status: str, run_id: int) -> None:
-    if status in ("queued", "running"):
-        raise ConflictError(f"Run {run_id} of this category is {status} already.", hint="Wait until it has ended.")

@@ -37,7 +37,10 @@ LOCK: Final = "worker.lock"
 POLL_SECONDS: Final = 0.5
 HOOK_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
-_RETRYABLE: Final = ("failed", "lost")
+BEGIN_SECONDS: Final = 60.0
+"""In this time a process that was started has claimed its run, or never will."""
+_EVERYTHING: Final = ""
+"""Stands for all categories where one is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Worker:
         self._seen: dict[str, CategoryCounts] = {}
         self._cleaned_at = float("-inf")
         self._refused_until: dict[str, float] = {}
+        self._resumed_at: dict[tuple[int, int], float] = {}
 
     def run(self, heard: Callable[[Report], None], *, now: Callable[[], float] = time.time) -> None:
         """Looks again whenever the store has changed and settled, and each `check_seconds`, until `stop` is set.
@@ -128,7 +132,10 @@ class Worker:
             if due or (changed_at > looked_at and at >= changed_at + settle) or at >= looked_at + self._patience():
                 looked_at = at
                 checked_at = at if due else checked_at
-                report = self.look(now=at, thorough=due)
+                try:
+                    report = self.look(now=at, thorough=due)
+                except FinetuneError as error:  # the store is busy or its disk is full: that may pass
+                    report = Report(at, [Step("refused", f"{error.message} {error.hint}")])
                 heard(replace(report, did=did + report.did))
             elif did:
                 heard(Report(at, did))
@@ -138,9 +145,7 @@ class Worker:
     def look(self, *, now: float, thorough: bool = False) -> Report:
         """Does what is due. With `thorough` every category is gone through, so that each has its reason in full."""
         loop = self.loop
-        did: list[Step] = []
-        for run_id in loop.dispatcher.tend():
-            did.append(Step("lost", f"run {run_id} was lost: its process is gone", loop.run(run_id).category, run_id))
+        did = self._tend(now)
         waiting: list[Waiting] = []
         for counts in events.category_counts(loop.store, now=now):
             own = loop.categories.get(counts.category)
@@ -160,6 +165,20 @@ class Worker:
             )  # fmt: skip
         return Report(now, did, waiting)
 
+    def _tend(self, now: float) -> list[Step]:
+        """Looks after the runs that are open: notices those that are gone, starts the one that waits."""
+        if self._refused_until.get(_EVERYTHING, 0.0) > now:
+            return []
+        try:
+            lost = self.loop.dispatcher.tend()
+        except FinetuneError as error:
+            self._refused_until[_EVERYTHING] = now + self.loop.config.loop.backoff_seconds
+            return [Step("refused", f"{error.message} {error.hint}")]
+        return [
+            Step("lost", f"run {run_id} was lost: its process is gone", self.loop.run(run_id).category, run_id)
+            for run_id in lost
+        ]
+
     def _patience(self) -> float:
         """Seconds until it looks again without a change: a run may be lost, or one that failed is due."""
         open_runs = runs.active(self.loop.store) is not None or runs.next_queued(self.loop.store) is not None
@@ -173,17 +192,19 @@ class Worker:
             return Waiting(own.name, stage(self.loop.store, self.loop.config, own.name, counts), text)
 
         try:
-            newest = runs.newest(self.loop.store, own.name, training.named_base(own.base_model, self.loop.home))
-            if newest is not None and newest.status in ("queued", "running"):
-                return waits(f"{own.name}: run {newest.id} is {newest.status}")
+            base = training.named_base(own.base_model, self.loop.home)
+            at_work = runs.open_run(self.loop.store, own.name, base)
+            if at_work is not None:
+                return waits(f"{own.name}: run {at_work.id} is {at_work.status}")
             if not settings.auto_train:
                 return waits(f"{own.name}: auto_train is off")
-            if newest is not None and newest.origin == "adaptive" and newest.status in _RETRYABLE:
+            if self._refused_until.get(own.name, 0.0) > now:
+                return waits(f"{own.name}: the last attempt was refused; tried again later")
+            newest = runs.newest(self.loop.store, own.name, base)
+            if newest is not None and _may_be_retried(newest):
                 again = self._retry(newest, settings, now)
                 if again is not None:
                     return again if isinstance(again, Step) else waits(again)
-            if self._refused_until.get(own.name, 0.0) > now:
-                return waits(f"{own.name}: the last attempt was refused; tried again later")
             return self._train(own, counts, settings, now, waits=waits, thorough=thorough)
         except FinetuneError as error:
             # What one category lacks (a base model, memory, a valid setting) must not keep the others from training.
@@ -191,16 +212,19 @@ class Worker:
             return Step("refused", f"{own.name}: {error.message} {error.hint}", own.name)
 
     def _retry(self, run: RunRow, settings: Loop, now: float) -> Step | str | None:
-        """A failed run of the worker's own: taken up again with growing pauses; None when it was given up."""
+        """A run that failed is taken up again, with growing pauses; None when it was given up."""
         if run.attempts >= settings.max_attempts or self._is_hopeless(run):
             return None
         due = (run.finished_at or now) + settings.backoff_seconds * 2 ** max(0, run.attempts - 1)
         if now < due:
             return f"{run.category}: run {run.id} {run.status}, attempt {run.attempts}; again in {due - now:.0f} s"
+        if now < self._resumed_at.get((run.id, run.attempts), float("-inf")) + BEGIN_SECONDS:
+            return f"{run.category}: run {run.id} is about to go on"
         active = runs.active(self.loop.store)
         if active is not None:
             return f"{run.category}: run {run.id} waits for run {active.id}"
         self.loop.resume(run.id)
+        self._resumed_at[run.id, run.attempts] = now
         text = f"{run.category}: run {run.id} {run.status} and is taken up again, attempt {run.attempts + 1}"
         return Step("resumed", text, run.category, run.id)
 
@@ -224,11 +248,12 @@ class Worker:
         if unchanged and not thorough:
             return None
         taken = datasets.taken_event_ids(self.loop.store, own.name, named)
-        usable = counts.gold + counts.silver + counts.bronze
-        if usable - len(taken) < fewest_fresh(settings) and not thorough:
+        # Those that were rejected since they were taken are not among the usable ones.
+        known = sum(event.tier != "rejected" for event in events.summaries(self.loop.store, list(taken)))
+        fresh = counts.gold + counts.silver + counts.bronze - known
+        if fresh < fewest_fresh(settings) and not thorough:
             self._seen[own.name] = _without_age(counts)  # what was not due is not due again until something changes
-            text = f"at most {max(0, usable - len(taken))} of {fewest_fresh(settings)} fresh examples"
-            return waits(f"{own.name}: {text}")
+            return waits(f"{own.name}: at most {max(0, fresh)} of {fewest_fresh(settings)} fresh examples")
         decision, summary = self._decide(own, settings, now)
         if not decision.due:
             self._seen[own.name] = _without_age(counts)
@@ -291,6 +316,11 @@ def _tell_hooks(home: Home, stop: threading.Event, told: SimpleQueue[Step]) -> N
 
 def _delivered(one: Delivery) -> Step:
     return Step("delivered", f"{one.event} to {one.hook}: {one.state}, {one.said}", one.category)
+
+
+def _may_be_retried(run: RunRow) -> bool:
+    """A kill was nobody's wish; a failure is taken up again where the worker itself had started the run."""
+    return run.status == "lost" or (run.status == "failed" and run.origin == "adaptive")
 
 
 def _drained(told: SimpleQueue[Step]) -> list[Step]:

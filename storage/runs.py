@@ -27,6 +27,7 @@ __all__ = [
     "metrics_after",
     "newest",
     "next_queued",
+    "open_run",
     "progress",
     "request_stop",
     "set_stage",
@@ -102,6 +103,16 @@ def newest(store: Store, category: str, base_model: str) -> RunRow | None:
     """The newest run of a category on a base model, or None."""
     row = store.row(
         f"SELECT {_read.columns} FROM runs WHERE category = ? AND base_model = ? ORDER BY id DESC LIMIT 1",
+        (category, base_model),
+    )
+    return _read(row) if row else None
+
+
+def open_run(store: Store, category: str, base_model: str) -> RunRow | None:
+    """The newest run of a category on a base model that waits or is at work, or None."""
+    row = store.row(
+        f"SELECT {_read.columns} FROM runs WHERE category = ? AND base_model = ? AND status IN ('queued', 'running') "
+        "ORDER BY id DESC LIMIT 1",
         (category, base_model),
     )
     return _read(row) if row else None

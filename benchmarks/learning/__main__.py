@@ -1,4 +1,4 @@
-"""What the learning components are worth: `python -m benchmarks.learning [--seeds 5] [--quick]`.
+"""What the learning components are worth: `python -m benchmarks.learning [--seeds 8] [--quick]`.
 
 The first-generation loop (50 examples at random of what a bucketed reward lets through) against the full loop, and each
 component by itself, laid on the one and turned in the other: on the shipped model, with paired seeds, the same log, the
@@ -28,7 +28,7 @@ _SOURCES = ("core/select", "core/train", "core/validate", "core/capture", "asset
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--arms", nargs="*", default=[], metavar="PART", help="only arms whose name holds one of these")
     parser.add_argument("--quick", action="store_true", help="two seeds and few arms; nothing is recorded")
     parser.add_argument("--work", type=Path, help="folder of worlds and results (default: a temporary one, by sources)")

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from benchmarks.learning import first_generation, measure
 from benchmarks.learning.people import CATEGORY, NOW, Labelled, Order, labelled
 from benchmarks.learning.world import World
+from core import training
 from core.categories import Category, load_categories
 from core.config import Config, Select
 from core.select.dataset import select_dataset
@@ -110,8 +111,8 @@ def _arms() -> Iterator[Arm]:
         yield replace(FIRST, name=laid_on(each), on=on, **each.labels)
         other = {"order": "arrival"} if each.labels.get("order") else each.labels
         yield replace(FULL, name=turned(each), select=each.switch, steps=SHORT, **other)
-    yield replace(FIRST, name="control: first generation, other seed", other_seed=True)
-    yield replace(FIRST, name="control: first + curriculum reversed", on=frozenset({"curriculum"}), reversed=True)
+    yield replace(FIRST, name="control: another seed", other_seed=True)
+    yield replace(FIRST, name="control: hard to easy", on=frozenset({"curriculum"}), reversed=True)
     for size in FIRST_SIZES:
         yield replace(FIRST, name=f"first, {size} examples", limit=size)
     for size in FULL_SIZES:
@@ -138,7 +139,7 @@ def batch(arm: Arm, seed: int, work: Path) -> tuple[list[DatasetItem], dict[int,
     with open_store(found.home.store) as store:
         stored = {each.id: each for each in events.iter_events(store, EventFilter(category=CATEGORY))}
         if arm.generation == "full":
-            level = 0 if config.select.curriculum else None
+            level = training.level(store, CATEGORY) if config.select.curriculum else None
             selected = select_dataset(
                 store, found.home, own, now=NOW, seed=drawn, limit=arm.limit, config=config, level=level
             )

@@ -52,9 +52,18 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Estimate 
 
 
 def relative(first: Mapping[int, float], second: Mapping[int, float]) -> Estimate | None:
-    """The same as a share of the first, seed by seed; seeds whose first is 0 are left out."""
-    seeds = sorted(seed for seed in first.keys() & second.keys() if first[seed])
-    return estimate([second[seed] / first[seed] - 1.0 for seed in seeds]) if seeds else None
+    """Mean of the second over mean of the first, minus 1, over the seeds that both have; None where that is nothing.
+
+    The interval is that of a ratio estimator (Cochran, Sampling Techniques, 1977, section 6.4): one seed whose first is
+    near 0 does not decide, as it would in a mean of ratios.
+    """
+    seeds = sorted(first.keys() & second.keys())
+    below = fmean(first[seed] for seed in seeds) if seeds else 0.0
+    if not below:
+        return None
+    ratio = fmean(second[seed] for seed in seeds) / below
+    spread = estimate([(second[seed] - ratio * first[seed]) / below for seed in seeds])
+    return Estimate(ratio - 1.0, ratio - 1.0 + spread.low, ratio - 1.0 + spread.high, len(seeds))
 
 
 def needed(curve: Sequence[tuple[float, float]], target: float) -> float | None:

@@ -61,15 +61,19 @@ def headline(results: Results) -> Iterator[str]:
 
 
 def components(results: Results) -> Iterator[str]:
-    """The effect of each component by itself: points of mean score, and percentage points of both success rates."""
-    yield f"{'component':<18}{'where':<10}{'mean score':<24}{'success':<24}{'hard success':<24}verdict"
+    """The effect of each component by itself: points of mean score, and percentage points of both success rates.
+
+    On the first generation the curriculum is only an order; in the full loop it also says which stages a batch is from.
+    """
+    by_default = {each.name: "on" if each.default_on else "off" for each in arms.COMPONENTS}
+    yield f"{'component':<18}{'default':<9}{'where':<10}{'mean score':<24}{'success':<24}{'hard success':<24}verdict"
     for name, where, effects in component_effects(results):
         cells = "".join(
             f"{effects[figure].show(signed=True, percent=FIGURES[figure][1]):<24}"
             for figure in COMPARED
             if figure in effects
         )
-        yield f"{name:<18}{where:<10}{cells}{effects['score'].verdict}"
+        yield f"{name:<18}{by_default.get(name, ''):<9}{where:<10}{cells}{effects['score'].verdict}"
 
 
 def component_effects(results: Results) -> Iterator[tuple[str, str, dict[str, Estimate]]]:
@@ -81,7 +85,7 @@ def component_effects(results: Results) -> Iterator[tuple[str, str, dict[str, Es
         yield from _effects(results, each.name, "in full", *pair)
     for name in results:
         if name.startswith("control: "):
-            yield from _effects(results, name.removeprefix("control: ")[:17], "control", arms.FIRST.name, name)
+            yield from _effects(results, name.removeprefix("control: "), "control", arms.FIRST.name, name)
 
 
 def _effects(

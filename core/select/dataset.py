@@ -113,13 +113,16 @@ def select_dataset(
         limit=limit,
         level=level,
         learned=learned,
-        failures={each.event_id for each in negatives},
+        failures={each.event_id for each in negatives if each.corrected},
         seed=seed,
         constants=constants,
         embed=meaning.embed,
     )
+    watching = [item(each.event, "validation", each.target, category) for each in found.validation]
+    tested = [item(event, "test", event.correction or event.response, category) for event in found.test]
+    apart = [(each.prompt, each.target) for each in (*tested, *watching)]
     variants, refused = (
-        variants_of(batch.fresh, found.test, category, home, constants=constants, meaning=meaning, seed=seed)
+        variants_of(batch.fresh, apart, category, home, constants=constants, meaning=meaning, seed=seed)
         if constants.augmentation
         else ({}, {})
     )
@@ -132,9 +135,7 @@ def select_dataset(
         seed=seed,
         constants=constants,
     )
-    items += [item(each.event, "validation", each.target, category) for each in found.validation]
-    items += [item(event, "test", event.correction or event.response, category) for event in found.test]
-    items = numbered(items)
+    items = numbered([*items, *watching, *tested])
     counts = _counts(found, items, batch, learned) | {
         "waiting": sum(not each.corrected and not each.held_out for each in negatives),
         "not_augmented": refused,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from core.categories import Category
@@ -77,15 +77,25 @@ def eligible(
             passed.append(each)
     kept, repeats = _distinct(passed, test, constants.near_duplicate)
     held.update(repeats)
-    train, validation = _parts(kept, constants)
+    train, validation = _parts(kept, trained_prompts, constants)
     return Eligible(len(considered), train, validation, test, held, own.faults if own else ())
 
 
-def _parts(lessons: Sequence[Lesson], constants: Select) -> tuple[list[Lesson], list[Lesson]]:
-    """Train and validation. A small category needs every example for training; a large one watches `max_validation`."""
+def _parts(
+    lessons: Sequence[Lesson], trained_prompts: Collection[str], constants: Select
+) -> tuple[list[Lesson], list[Lesson]]:
+    """Train and validation. A small category needs every example for training; a large one watches `max_validation`.
+
+    What was trained on once, while the category was small, does not watch: its loss would tell what is remembered.
+    """
     if len(lessons) < _VALIDATION_NEEDS:
         return list(lessons), []
-    watching = [each for each in lessons if is_validation(each.event.bucket, constants.held_out_percent)]
+    watching = [
+        each
+        for each in lessons
+        if is_validation(each.event.bucket, constants.held_out_percent)
+        and each.event.prompt_hash not in trained_prompts
+    ]
     watching.sort(key=lambda each: (each.event.prompt_hash, each.event.id))
     last = watching[: constants.max_validation][-1].event.prompt_hash if watching else ""
     # Cut between two prompts, never between two answers to one.
@@ -105,7 +115,7 @@ def _distinct(passed: list[Lesson], test: Sequence[EventRow], floor: float) -> t
     outputs = [event.correction or event.response for event in test] + [each.target for each in passed]
     kept: list[Lesson] = []
     repeats: dict[int, Held] = {}
-    repeated = near_duplicates(prompts, outputs, floor)
+    repeated = near_duplicates(prompts, outputs, floor, always=len(test))
     for index, each in enumerate(passed, len(test)):
         other = repeated.get(index)
         if other is None:

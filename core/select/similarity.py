@@ -113,12 +113,13 @@ def is_typo(alike: Similarity) -> bool:
     return alike.value >= TYPO_FROM
 
 
-def near_duplicates(prompts: Sequence[str], outputs: Sequence[str], floor: float) -> dict[int, int]:
+def near_duplicates(prompts: Sequence[str], outputs: Sequence[str], floor: float, *, always: int = 0) -> dict[int, int]:
     """For each item that nearly repeats an earlier *kept* one: its index and that one's.
 
     Two items are near-duplicates when both their prompts and their outputs (the first 20,000 characters of each) have a
     normalised Indel similarity of at least `floor`. Items are looked at in the order given, so the best should come
-    first. None is missed; the counts of characters leave few pairs to compare.
+    first; the first `always` are kept whatever they repeat. None is missed; the counts of characters leave few pairs to
+    compare.
     """
     prompts, outputs = [text[:COMPARED] for text in prompts], [text[:COMPARED] for text in outputs]
     # The longer side tells most items apart.
@@ -135,7 +136,7 @@ def near_duplicates(prompts: Sequence[str], outputs: Sequence[str], floor: float
         alike = index.possible(*counts)
         for text, side in zip(reversed(texts), reversed(sides), strict=True):
             alike = _alike(text, side, alike, floor)
-        if alike:
+        if alike and item >= always:
             repeated[item] = alike[0]
         else:
             index.add(item, *counts)

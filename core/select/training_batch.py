@@ -42,7 +42,7 @@ def choose_batch(
 ) -> TrainingBatch:
     """At most `limit` lessons (None: all) that are not `learned` (event ids) yet, and replay of some that are.
 
-    `failures` are the events on which the model failed and no version has passed since.
+    `failures` are the events on which the model failed, that a person corrected and no version has passed since.
     `level` (0-3) sets the curriculum's mix of stages; None takes any. Calibrated among the lessons given; the same
     input in any order gives the same batch.
     """

@@ -1,4 +1,4 @@
-"""Augmented examples of a dataset: variants of its lessons, none of them near to what is kept for testing."""
+"""Augmented examples of a dataset: variants of its lessons, none of them near to what stands in another split."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from core.select.similarity import near_duplicates
 from core.select.split import bucket, is_held_out
 from core.validate.registry import validated, validator_for
 from core.validate.validator import Validation
-from storage.rows import DatasetItem, EventRow
+from storage.rows import DatasetItem
 
-NEAR_TEST: Final = "near-copy of what is kept for testing"
+NEAR_OTHERS: Final = "near-copy of what is tested or validated on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _HeldOutSide:
 
 def variants_of(
     lessons: Sequence[Lesson],
-    test: Sequence[EventRow],
+    apart: Sequence[tuple[str, str]],
     category: Category,
     home: Home,
     *,
@@ -53,6 +53,7 @@ def variants_of(
 ) -> tuple[dict[int, list[DatasetItem]], dict[str, int]]:
     """Variants by the event that they stand for, and why others were refused (reason → number).
 
+    `apart` are prompts and outputs of the other splits: no variant is a near-copy of one of them.
     Raises ConfigError for a method that is none, BackendError when the model that paraphrases cannot be asked.
     """
     validator = validator_for(category)
@@ -75,14 +76,14 @@ def variants_of(
             model=model,
             known=_HeldOutSide(constants.held_out_percent),
         )
-    kept, near = _apart(made.items, test, constants.near_duplicate)
+    kept, near = _apart(made.items, apart, constants.near_duplicate)
     parents = {each.event.id: each for each in lessons}
     found: dict[int, list[DatasetItem]] = defaultdict(list)
     for each in kept:
         parent = parents[each.event_id].event
         own = item(parent, "train", each.target, category)
         found[each.event_id].append(replace(own, prompt=each.prompt, origin=each.origin))
-    refused = dict(made.refused) | ({NEAR_TEST: near} if near else {})
+    refused = dict(made.refused) | ({NEAR_OTHERS: near} if near else {})
     return dict(found), refused
 
 
@@ -128,10 +129,10 @@ def _paraphraser(constants: Select, home: Home) -> Iterator[Paraphraser | None]:
         yield BackendParaphraser(backend, str(path))
 
 
-def _apart(made: Sequence[Variant], test: Sequence[EventRow], floor: float) -> tuple[list[Variant], int]:
-    """The variants that repeat nothing of the test closely, and how many do."""
-    prompts = [event.prompt for event in test] + [each.prompt for each in made]
-    outputs = [event.correction or event.response for event in test] + [each.target for each in made]
-    repeated = near_duplicates(prompts, outputs, floor)
-    kept = [each for at, each in enumerate(made, len(test)) if repeated.get(at, len(test)) >= len(test)]
+def _apart(made: Sequence[Variant], others: Sequence[tuple[str, str]], floor: float) -> tuple[list[Variant], int]:
+    """The variants that repeat none of the other splits closely, and how many do."""
+    prompts = [prompt for prompt, _ in others] + [each.prompt for each in made]
+    outputs = [output for _, output in others] + [each.target for each in made]
+    repeated = near_duplicates(prompts, outputs, floor, always=len(others))
+    kept = [each for at, each in enumerate(made, len(others)) if repeated.get(at, len(others)) >= len(others)]
     return kept, len(made) - len(kept)

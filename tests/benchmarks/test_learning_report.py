@@ -30,14 +30,21 @@ def test_pairs_are_seeds_that_both_arms_have() -> None:
     assert difference is not None
     assert change is not None
     assert (difference.mean, difference.n) == (5.0, 2)
-    assert change.mean == pytest.approx((0.05 + 0.1) / 2)
+    assert change.mean == pytest.approx(150.0 / 140.0 - 1.0)
     assert paired({0: 1.0}, {1: 1.0}) is None
 
 
-def test_a_share_of_nothing_is_left_out() -> None:
-    change = relative({0: 0.0, 1: 2.0}, {0: 5.0, 1: 3.0})
+def test_a_change_that_all_seeds_share_has_no_spread() -> None:
+    change = relative({0: 10.0, 1: 50.0, 2: 20.0}, {0: 15.0, 1: 75.0, 2: 30.0})
     assert change is not None
-    assert (change.mean, change.n) == (0.5, 1)
+    assert (change.mean, change.low, change.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_a_seed_near_zero_does_not_decide_a_change() -> None:
+    change = relative({0: 0.1, 1: 50.0, 2: 50.0}, {0: 50.0, 1: 50.0, 2: 50.0})
+    assert change is not None
+    assert change.mean == pytest.approx(0.5, abs=0.01)
+    assert relative({0: 0.0}, {0: 5.0}) is None
 
 
 def test_a_curve_is_crossed_on_a_logarithmic_axis() -> None:

@@ -28,7 +28,11 @@ def worker(home: Home, once: bool, wait: bool, as_json: bool) -> None:
     """Train by itself whenever enough new feedback is there; ctrl+c ends it, its runs go on."""
     if wait and not once:
         raise click.UsageError("--wait needs --once")
+    home.ensure()
     stop = threading.Event()
+    if not once:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
     with only_worker(home), LearningLoop(home) as loop:
         at_work = Worker(loop, stop=stop)
         if once:
@@ -38,8 +42,6 @@ def worker(home: Home, once: bool, wait: bool, as_json: bool) -> None:
                     loop.wait(step.run)
             _say(replace(report, did=report.did + tell_hooks(loop)), as_json=as_json, whole=True)
             return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         if not as_json:
             click.echo(f"Watching {home.root}; ctrl+c ends the watch, a run goes on.", err=True)
         at_work.run(lambda report: _say(report, as_json=as_json, whole=False))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from core.capture.formats.export_values import Judged, items, joined, label, mapping, number, parsed, text, verdict_of
 from core.capture.formats.parts import Source
 
-_SNAKE: Final = re.compile(r"_+([a-z0-9])")
+_SNAKE: Final = re.compile(r"(?<!_)_+([a-z0-9])")
 _FEEDBACK: Final = re.compile(
     r"feedback|thumb|like|vote|rating|helpful|correct|good|approv|accept|quality|satisf|useful", re.IGNORECASE
 )

@@ -13,7 +13,7 @@ _MARKS: Final = (
     re.compile(r"<\|(system|user|assistant)\|>\s*"),
     re.compile(r"(?:^|\n)###? ?(Instruction|Response|Human|Assistant|User|System|Input)\s*:[ \t]*\n?"),
 )
-_ENDS: Final = re.compile(r"\s*(?:<\|im_end\|>|<\|eot_id\|>|<\|end\|>|</s>|<\|endoftext\|>|<\|end_of_text\|>)\s*$")
+_ENDS: Final = re.compile(r"(?:<\|im_end\|>|<\|eot_id\|>|<\|end\|>|</s>|<\|endoftext\|>|<\|end_of_text\|>)\s*$")
 _LLAMA: Final = re.compile(r"\[INST\](.*?)\[/INST\](.*?)(?=<s>|\[INST\]|$)", re.DOTALL)
 _LLAMA_SYSTEM: Final = re.compile(r"^\s*<<SYS>>(.*?)<</SYS>>\s*", re.DOTALL)
 _ROLES: Final = {"human": "user", "instruction": "user", "response": "assistant", "ipython": "tool"}
@@ -58,8 +58,12 @@ def _spoken(pieces: list[str]) -> list[dict[str, Any]]:
 
 def _llama(text: str) -> list[dict[str, Any]]:
     turns: list[dict[str, Any]] = []
-    for asked, answered in _LLAMA.findall(text):
-        question = asked
+    # A question that is never closed would be searched to the end of the text, and so would each one after it.
+    last = text.rfind("[/INST]")
+    at = text.find("[INST]")
+    while 0 <= at < last and (found := _LLAMA.match(text, at)):
+        question, answered = found.groups()
+        at = text.find("[INST]", found.end())
         system = _LLAMA_SYSTEM.match(question)
         if system:
             turns.append({"role": "system", "content": system.group(1).strip()})

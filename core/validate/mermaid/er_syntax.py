@@ -15,7 +15,9 @@ __all__ = ["FENCE", "Attribute", "Diagram", "Entity", "Relation", "SyntaxProblem
 # A diagram with as many problems is no diagram: the rest of it is not read.
 MAX_PROBLEMS = 100
 
-FENCE = re.compile(r"^[ \t]*+(?:```|~~~)[ \t]*+(?:mermaid[ \t]*+)?\n(.*?)(?:^[ \t]*+(?:```|~~~)[ \t]*+$|\Z)", re.S | re.M)
+FENCE = re.compile(
+    r"^[ \t]*+(?:```|~~~)[ \t]*+(?:mermaid[ \t]*+)?\n(.*?)(?:^[ \t]*+(?:```|~~~)[ \t]*+$|\Z)", re.S | re.M
+)
 _FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n.*?\n---[ \t]*(?:\n|\Z)", re.S)
 _COMMENT_LINE = re.compile(r"^[ \t]*%%.*$", re.M)
 
@@ -31,7 +33,7 @@ _SETTING = re.compile(
 )
 _RESERVED = re.compile(r"acc|title|direction|style|class|subgraph|end", re.I)
 _MARKS = frozenset("[:")
-_SUBGRAPH = re.compile(r'subgraph[ \t]+(?:"[^"\n]+"|[\w*-]+)[ \t]*(?:\[[^\]\n]+\])?[ \t]*(?=\n)', re.I)
+_SUBGRAPH = re.compile(r'subgraph[ \t]+(?:"[^"\n]+"|[\w*-]+)[ \t]*+(?:\[[^\]\n]+\][ \t]*+)?(?=\n)', re.I)
 _END = re.compile(r"end\b", re.I)
 # What Mermaid reads as something else wherever a name or a label may stand.
 _TAKEN = (

@@ -1,86 +1,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from selection_kit import NOW, Add, chosen, on_the_test_side, prompts, split, trained
 
 from core.categories import Category, load_categories
-from core.config import Config, Select
 from core.errors import RunError
 from core.paths import Home
-from core.select.dataset import Selection, freeze, select_dataset
+from core.select.dataset import freeze
 from core.select.held_out import held_out_events
 from core.select.review import review_order
-from core.select.split import bucket, content_hash, is_held_out, is_validation, prompt_hash
-from storage import datasets, events, judgments, runs
+from core.select.split import bucket, is_validation, prompt_hash
+from storage import datasets, events, judgments
 from storage.db import Store
-from storage.rows import EventFilter, NewEvent
-
-NOW = 1_700_000_000.0
-Add = Callable[..., int]
-
-
-@pytest.fixture
-def erd(home: Home) -> Category:
-    """ER diagrams without their validator: these tests are about selection."""
-    return replace(load_categories(home)["erd"], validator="none")
-
-
-@pytest.fixture
-def add(store: Store) -> Add:
-    def adder(prompt: str, response: str = "", *, score: float | None = 95.0, **over: object) -> int:
-        key = prompt_hash(prompt)
-        answer = response or f"A long and particular answer to {prompt}, number {key[3:15]} of its kind {key[15:]}"
-        event = NewEvent(
-            created_at=NOW - 60.0,
-            category="erd",
-            model="m",
-            prompt=prompt,
-            response=answer,
-            content_hash=content_hash(prompt, answer),
-            prompt_hash=key,
-            bucket=bucket(key),
-            feedback_type="success" if score and score >= 80 else "neutral",
-            score=score,
-            valid=True,
-            quality=0.7,
-            tier="bronze",
-        )
-        return events.add(store, replace(event, **over))  # type: ignore[arg-type]
-
-    return adder
-
-
-def prompts(number: int, *, held_out: bool | None = False) -> list[str]:
-    """Prompts unlike each other, of one side of the split (or of both, for None)."""
-    found = []
-    index = 0
-    while len(found) < number:
-        text = f"{prompt_hash(str(index))[3:]} asks for {prompt_hash(str(-index))[3:]}"
-        if held_out is None or is_held_out(bucket(prompt_hash(text))) is held_out:
-            found.append(text)
-        index += 1
-    return found
-
-
-def chosen(
-    store: Store,
-    home: Home,
-    erd: Category,
-    *,
-    seed: int = 0,
-    now: float = NOW,
-    limit: int | None = None,
-    **over: object,
-) -> Selection:
-    config = Config(select=Select(**over))  # type: ignore[arg-type]
-    return select_dataset(store, home, erd, now=now, seed=seed, limit=limit, config=config)
-
-
-def split(selection: Selection, name: str) -> list[int]:
-    return [item.event_id for item in selection.items if item.split == name]
+from storage.rows import EventFilter
 
 
 def test_nothing_gives_nothing_and_cannot_be_frozen(store: Store, home: Home, erd: Category) -> None:
@@ -98,12 +32,7 @@ def test_a_tiny_category_trains_on_all_and_is_never_tested_on_it(
     selection = chosen(store, home, erd)
     assert sorted(split(selection, "train")) == ids
     assert split(selection, "test") == []
-    dataset = freeze(store, selection, now=NOW)
-    run = runs.enqueue(
-        store, created_at=NOW, category="erd", base_model="b", method="sft", settings={}, dataset_id=dataset,
-        parent_version=None,
-    )  # fmt: skip
-    assert runs.claim(store, run, pid=1, pid_started=1.0, now=NOW)
+    trained(store, selection)
     fresh = [add(text) for text in prompts(8, held_out=True)[4:]]
     again = chosen(store, home, erd)
     assert sorted(split(again, "test")) == fresh
@@ -217,7 +146,7 @@ def test_a_limit_takes_the_most_informative(store: Store, home: Home, erd: Categ
 def test_a_level_mixes_stages(store: Store, home: Home, erd: Category, add: Add) -> None:
     for number, text in enumerate(prompts(60)):
         add(text, score=80.0 + number / 3)
-    selection = select_dataset(store, home, erd, now=NOW, seed=0, limit=10, level=1, config=Config())
+    selection = chosen(store, home, erd, limit=10, level=1)
     assert selection.counts["stages"] == {"easy": 7, "medium": 3}
 
 
@@ -261,10 +190,6 @@ def test_nothing_near_the_test_is_trained_on(store: Store, home: Home, erd: Cate
     assert trained == set(kept) and copy not in trained
     assert selection.counts["held_back"] == {"held out": 1, "near test": 1}
     assert "kept for testing" in str(selection.counts["reasons"]) and "near-copies of what is kept" in selection.summary
-
-
-def on_the_test_side(text: str) -> bool:
-    return is_held_out(bucket(prompt_hash(text)))
 
 
 def test_a_chat_carries_its_earlier_turns_into_the_dataset(store: Store, home: Home, erd: Category, add: Add) -> None:
