@@ -69,7 +69,7 @@ class Select:
     held_out_percent: int = _number(20, 1, 90)
     max_test: int = _number(200, 1, 100_000)
     max_validation: int = _number(100, 1, 100_000)
-    curriculum: bool = True
+    curriculum: bool = False
     active: bool = True
     weigh_by_reward: bool = True
     embeddings: str = "auto"
@@ -83,7 +83,7 @@ class Select:
     augment_factor: int = _number(2, 1, 5)
     augment_floor: float = _number(0.6, 0.0, 1.0)
     augment_ceiling: float = _number(0.97, 0.0, 1.0)
-    augment_methods: str = "all"
+    augment_methods: str = "synonym, paraphrase, context, model"
     augment_model: str = ""
     replay_share: float = _number(0.25, 0.0, 0.9)
 

@@ -17,7 +17,7 @@ from core.categories import category, select_of
 from core.errors import ConflictError, RunError
 from core.search_defaults import applied, search_base
 from core.search_process import TrialProcess
-from core.search_study import Overview, Spec, create, newest, open_storage, overview_of, prepare, spec_of, studies
+from core.search_study import Overview, Spec, create, done, newest, open_storage, overview_of, prepare, spec_of, studies
 from core.search_tries import MOST_FAILURES, Moment, Tries, try_again
 from core.train.config import TrainSettings, configured
 from core.train.preflight import preflight
@@ -83,7 +83,7 @@ class Search:
                         break
                     self._recover(storage)
                     study = study or self._study(storage)
-                    if overview_of(study).done >= self.trials:
+                    if done(study) >= self.trials:
                         break
                     prepare(study)
                     tries = Tries(

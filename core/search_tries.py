@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core.errors import RunError
 from core.search_process import TrialProcess
-from core.search_study import overview_of, spec_of
+from core.search_study import done, spec_of
 from core.train.config import TrainSettings
 from core.train.preflight import preflight
 from core.train.presets import resolve_base
@@ -106,8 +106,7 @@ class Tries:
             process.stop()
             try_again(self._study, trial.number)
             raise
-        done = overview_of(self._study).done
-        self._told(Moment("ends", trial.number, done, self._trials, f"trial {trial.number}: {text}"))
+        self._told(Moment("ends", trial.number, done(self._study), self._trials, f"trial {trial.number}: {text}"))
         return reason
 
     def _tried(self, trial: Trial, settings: TrainSettings, process: TrialProcess) -> tuple[str, str]:

@@ -29,6 +29,7 @@ _SOURCES = ("core/select", "core/train", "core/validate", "core/capture", "asset
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first-seed", type=int, default=100, help="seeds below 100 were looked at when this was made")
     parser.add_argument("--arms", nargs="*", default=[], metavar="PART", help="only arms whose name holds one of these")
     parser.add_argument("--quick", action="store_true", help="two seeds and few arms; nothing is recorded")
     parser.add_argument("--work", type=Path, help="folder of worlds and results (default: a temporary one, by sources)")
@@ -41,7 +42,7 @@ def main() -> None:
         return
     if given.quick:
         wanted = [name for name in wanted if name in QUICK]
-    seeds = range(2 if given.quick else given.seeds)
+    seeds = range(given.first_seed, given.first_seed + (2 if given.quick else given.seeds))
     work = given.work or Path(tempfile.gettempdir()) / f"finetune-tui-learning-{_sources()}"
     work.mkdir(parents=True, exist_ok=True)
     jobs = [(name, seed) for seed in seeds for name in wanted]
@@ -64,7 +65,7 @@ def main() -> None:
     if not given.quick and not given.arms:
         append(
             "learning",
-            f"python -m benchmarks.learning --seeds {given.seeds}",
+            f"python -m benchmarks.learning --seeds {given.seeds} --first-seed {given.first_seed}",
             tables.as_json(results) | {"seeds": given.seeds, "seconds": round(time.monotonic() - started)},
             ("torch", "transformers", "peft", "numpy"),
         )

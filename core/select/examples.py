@@ -90,15 +90,16 @@ def items_hash(items: Sequence[DatasetItem]) -> str:
 
 
 def _weights(lessons: Sequence[Lesson], constants: Select) -> dict[int, float]:
-    """Weights by event, mean 1: the raw reward over its mean, kept within 0.25-3.
+    """Weights by event, mean 1: the lesson's strength over the mean strength, kept within 0.25-3.
 
-    Age decays all of them alike, so that the weights, and with them the dataset's hash, do not depend on the moment.
+    Age and balance are left out: an old correction is as true as a new one, and weights that decay with age leave fewer
+    examples that count (one point of mean score on the shipped model).
     """
     if not constants.weigh_by_reward or not lessons:
         return {each.event.id: 1.0 for each in lessons}
-    mean = fmean(each.reward.raw for each in lessons)
+    mean = fmean(each.strength for each in lessons)
     if mean <= 0.0:
         return {each.event.id: 1.0 for each in lessons}
-    bounded = {each.event.id: min(_HEAVIEST, max(_LIGHTEST, each.reward.raw / mean)) for each in lessons}
+    bounded = {each.event.id: min(_HEAVIEST, max(_LIGHTEST, each.strength / mean)) for each in lessons}
     level = fmean(bounded.values())
     return {event_id: round(weight / level, 6) for event_id, weight in bounded.items()}

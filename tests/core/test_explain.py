@@ -156,7 +156,8 @@ def test_the_place_in_the_next_batch_is_that_of_the_selection(
 
 def test_the_curriculum_is_named_where_it_keeps_an_event_out(ask: Ask, add: Add) -> None:
     ids = [add(score=80.0 + number) for number in range(18)]
-    hardest = ask(ids[0], limit=5).standing
+    settings = Config(select=Select(embeddings="none", curriculum=True), loop=Loop(incremental=False))
+    hardest = ask(ids[0], limit=5, config=settings).standing
     assert hardest is not None and hardest.stage == "hard"
     assert hardest.batch == "not in the next batch of 5: the curriculum takes easy ones for now, and this one is hard"
 

@@ -14,7 +14,7 @@ from selection_kit import NOW, add_event, add_start, prompts, version_of
 
 from core import training
 from core.categories import Category, load_categories
-from core.config import Config, Select, Train
+from core.config import Config, Select, Select, Train
 from core.errors import ConflictError, FinetuneError, RunError
 from core.loop import LearningLoop
 from core.paths import Home
@@ -147,7 +147,7 @@ class TestStartRun:
         monkeypatch.setattr(meaning, "open_meaning", opened)
         plan = Plan(erd, "demo", {}, limit=10)
         with pytest.raises(FinetuneError, match="stopped"):
-            start_run(store, home, Config(), plan, check_stop=stop)
+            start_run(store, home, Config(select=Select(curriculum=True)), plan, check_stop=stop)
         assert len(asked) == 1
         assert runs.list_runs(store) == []
         run = runs.get(store, start_run(store, home, Config(), plan))

@@ -13,7 +13,6 @@ import pytest
 
 from assets.demo import corpus
 from core import dispatch, worker
-from core.capture.judging import Judge
 from core.errors import ConflictError, RunError
 from core.loop import LearningLoop
 from core.paths import Home
@@ -22,7 +21,7 @@ from core.select.split import bucket, is_held_out, is_validation, prompt_hash
 from core.train.launch import process_started
 from core.training import adapter_of
 from core.worker import LOCK, Report, Worker, only_worker
-from storage import ab_tests, datasets, runs, versions
+from storage import ab_tests, datasets, events, runs, versions
 from storage.rows import VersionRow
 
 PLAIN = '[select]\nembeddings = "none"\n'
@@ -324,7 +323,7 @@ def test_rejected_examples_of_an_earlier_batch_do_not_hide_fresh_ones(opened: Op
     finish(loop, 1)
     look(at_work, thorough=False)
     for event_id in first[:15]:
-        Judge(loop.store, loop.config, loop.categories).judge(event_id, "reject")
+        events.set_assessment(loop.store, event_id, quality=0.1, tier="rejected", parts={})
     feed(loop, 20, first=20)
     assert did(look(at_work, thorough=False)) == [("started", "erd")]
 
@@ -569,7 +568,18 @@ def test_the_second_training_goes_on_from_the_first_and_replays_gold(opened: Ope
     replayed = batch(loop, 2, "replay")
     assert replayed <= first
     assert len(replayed) == 7  # a quarter of all: 20 × 0.25 / 0.75
-    assert run.settings["rank"] == v1.settings["rank"]
+
+
+def test_the_shape_of_the_adapter_is_that_of_the_version_it_goes_on_from(opened: Open) -> None:
+    loop = opened(f"{PLAIN}[train]\nrank = 4\nepochs = 1\n")
+    feed(loop, 20)
+    look(Worker(loop))
+    finish(loop, 1)
+    loop = opened(f"{PLAIN}[train]\nrank = 16\nepochs = 2\n")
+    feed(loop, 20, first=20)
+    look(Worker(loop))
+    settings = [(loop.run(run).settings["rank"], loop.run(run).settings["epochs"]) for run in (1, 2)]
+    assert settings == [(4, 1), (4, 2)]
 
 
 def test_after_a_lost_test_the_next_goes_on_from_the_version_before(opened: Open) -> None:
@@ -620,7 +630,7 @@ def test_versions_that_lose_do_not_train_the_same_again_and_again(opened: Open, 
     loop = opened(config)
     at_work = Worker(loop)
     fed: set[int] = set()
-    for round_ in range(8):
+    for round_ in range(6):  # from the sixth on there are more than a batch can take
         fed |= set(feed(loop, 20, first=20 * round_))
         report = look(at_work)
         assert did(report) == [("started", "erd")]

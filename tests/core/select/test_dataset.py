@@ -123,7 +123,7 @@ def test_the_same_question_gives_the_same_answer_whenever_it_is_asked(
 def test_train_order_weights_and_stages(store: Store, home: Home, erd: Category, add: Add) -> None:
     for number, text in enumerate(prompts(40)):
         add(text, score=80.0 + number / 2)
-    items = [item for item in chosen(store, home, erd).items if item.split == "train"]
+    items = [item for item in chosen(store, home, erd, curriculum=True).items if item.split == "train"]
     assert [item.position for item in items] == list(range(len(items)))
     ranks = [("easy", "medium", "hard").index(item.stage) for item in items]
     assert ranks == sorted(ranks)

@@ -23,11 +23,11 @@ from storage.rows import DatasetItem, EventRow
 ERD = Category("erd", "ERD", system_prompt="Draw.")
 
 
-def lesson(number: int, raw: float, difficulty: float = 0.5) -> Lesson:
-    """A lesson whose reward, before it is clamped, is `raw`."""
+def lesson(number: int, strength: float, difficulty: float = 0.5) -> Lesson:
+    """A lesson of that strength."""
     new = new_event(f"prompt {number}")
     event = EventRow(id=number, **{name: getattr(new, name) for name in new.__dataclass_fields__})
-    worth = replace(reward(90.0, "success", age_days=0, difficulty=0, recent=0), raw=raw)
+    worth = replace(reward(90.0, "success", age_days=0, difficulty=0, recent=0), base=strength, bonus=0.0)
     return Lesson(event, f"target {number}", False, "success", "silver", 0.8, worth, difficulty)
 
 
@@ -45,8 +45,8 @@ def made(
     )
 
 
-def weights(*raws: float, **over: Any) -> list[float]:
-    items = made([lesson(number, raw) for number, raw in enumerate(raws, 1)], **over)
+def weights(*strengths: float, **over: Any) -> list[float]:
+    items = made([lesson(number, strength) for number, strength in enumerate(strengths, 1)], **over)
     return [each.weight for each in sorted(items, key=lambda each: each.event_id)]
 
 
@@ -62,25 +62,30 @@ def test_weights_by_hand() -> None:
     assert weights(-0.5, 0.5) == [1.0, 1.0]
 
 
-@given(st.lists(st.floats(0.01, 3.0), min_size=1, max_size=20), st.floats(0.05, 1.0))
-def test_weights_have_mean_one_keep_the_order_and_do_not_feel_age(raws: list[float], decay: float) -> None:
-    found = weights(*raws)
+def test_weights_do_not_feel_age() -> None:
+    new, old = lesson(1, 0.6), lesson(2, 1.0)
+    old = replace(old, reward=replace(old.reward, raw=0.01, decay=0.01))
+    assert sorted(each.weight for each in made([new, old])) == [0.75, 1.25]
+
+
+@given(st.lists(st.floats(0.01, 3.0), min_size=1, max_size=20))
+def test_weights_have_mean_one_and_keep_the_order(strengths: list[float]) -> None:
+    found = weights(*strengths)
     assert sum(found) / len(found) == pytest.approx(1.0, abs=1e-5)
-    ranked = [weight for _, weight in sorted(zip(raws, found, strict=True))]
+    ranked = [weight for _, weight in sorted(zip(strengths, found, strict=True))]
     assert all(low <= high + 1e-6 for low, high in pairwise(ranked))
-    assert weights(*(raw * decay for raw in raws)) == pytest.approx(found, abs=2e-6)
 
 
 def test_the_order_is_easy_to_hard_or_only_shuffled() -> None:
     lessons = [lesson(number, 1.0, difficulty=number / 30) for number in range(1, 31)]
-    staged = made(lessons)
+    staged = made(lessons, curriculum=True)
     assert [each.stage for each in staged] == ["easy"] * 10 + ["medium"] * 9 + ["hard"] * 11
     assert [each.stage for each in staged] == [stage_of(each.difficulty) for each in staged]
     shuffled = made(lessons, curriculum=False)
     assert [each.stage for each in shuffled] != [each.stage for each in staged]
     # The stage is told even where it does not order.
     assert sorted(shuffled, key=lambda each: each.event_id) == sorted(staged, key=lambda each: each.event_id)
-    assert [each.event_id for each in made(lessons, seed=1)] != [each.event_id for each in staged]
+    assert [each.event_id for each in made(lessons, seed=1, curriculum=True)] != [each.event_id for each in staged]
 
 
 def test_the_hash_is_what_it_was_before_items_had_an_origin_or_a_history() -> None:

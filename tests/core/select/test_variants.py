@@ -44,7 +44,7 @@ def variants(selection: Selection) -> list[DatasetItem]:
 
 def test_variants_follow_their_parents_in_the_train_split_only(filled: Store, home: Home, diagrams: Category) -> None:
     plain = chosen(filled, home, diagrams)
-    found = chosen(filled, home, diagrams, augmentation=True, augment_factor=3)
+    found = chosen(filled, home, diagrams, augmentation=True, augment_factor=3, augment_methods="all")
     made = variants(found)
     parents = [item for item in items_of(found, "train") if item.origin == "event"]
     assert len(made) > len(parents)

@@ -1,0 +1,128 @@
+"""A search whose process is killed, that makes room for a run, and goes on to its end; with real, tiny trials."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from process_kit import PATIENCE, ROOT, cli, environment, fill
+
+from core.loop import LearningLoop
+from core.paths import Home
+from core.search_process import PROGRESS
+from core.train.launch import process_started
+from storage import runs
+
+pytestmark = pytest.mark.process
+TINY = """
+[train]
+epochs = 2
+batch_size = 2
+accumulation = 4
+rank = 4
+save_every = 1
+max_length = 256
+
+[select]
+embeddings = "none"
+
+[publish]
+max_tokens = 16
+"""
+SEARCH = """
+import sys
+from pathlib import Path
+from core.loop import LearningLoop
+from core.paths import Home
+from core.search import Search
+with LearningLoop(Home(Path(sys.argv[1]))) as loop:
+    Search(loop, "erd", "demo", trials=2, limit=20).run(lambda moment: print(moment.kind, moment.trial, flush=True))
+"""
+
+
+def begin(home: Home) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SEARCH, str(home.root)], stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
+    )
+
+
+def wait(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def told(home: Home, folder: str) -> list[dict[str, object]]:
+    path = home.runs / folder / PROGRESS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def trial_processes(home: Home) -> list[int]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = place.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"core.search_trial" in words and str(home.root).encode() in words:
+            found.append(int(place.parent.name))
+    return [pid for pid in found if process_started(pid) is not None]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_killed_search_goes_on_and_makes_room_for_a_run(tmp_path: Path) -> None:
+    home = fill(tmp_path / "home", TINY)
+    first = begin(home)
+    wait(lambda: len(told(home, "search-1-0")) >= 2)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    wait(lambda: not trial_processes(home))  # a trial does not outlive its search
+    steps = [one["step"] for one in told(home, "search-1-0")]
+    second = begin(home)
+    try:
+        wait(lambda: len(told(home, "search-1-0")) > len(steps) or not (home.runs / "search-1-0").exists())
+        wait(lambda: bool(told(home, "search-1-2")))
+        with LearningLoop(home) as loop:
+            run_id = runs.enqueue(
+                loop.store,
+                created_at=time.time(),
+                category="erd",
+                base_model="demo",
+                method="sft",
+                settings={},
+                dataset_id=1,
+                parent_version=None,
+            )
+            started = process_started(os.getpid())
+            assert started is not None
+            assert runs.claim(loop.store, run_id, pid=os.getpid(), pid_started=started, now=time.time())
+            wait(lambda: not trial_processes(home))
+            runs.finish(loop.store, run_id, "stopped", now=time.time())
+        out, _ = second.communicate(timeout=PATIENCE)
+    finally:
+        second.kill()
+    assert second.returncode == 0
+    kinds = [line for line in out.splitlines() if not line.startswith("step")]
+    assert kinds == ["begins 1", "ends 1", "begins 2", "waits None", "ends 2"]
+    with LearningLoop(home) as loop:
+        assert loop.versions() == []
+    assert not list(home.runs.iterdir())
+    assert cli(home.root, "doctor").returncode == 0
+
+    from core.search_study import overview
+
+    found = overview(home, "erd", "demo")
+    assert found is not None and found.done == 2
+    assert [one.state for one in found.trials] == ["failed", "complete", "complete"]
+    assert found.trials[1].settings == found.trials[0].settings
+    for one in found.trials[1:]:
+        assert one.score is not None and one.loss is not None and one.base_loss is not None
