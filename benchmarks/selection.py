@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.feedback import rows
 from benchmarks.record import append, spread
 from core.select.active import Candidate, choose, value_parts
-from core.select.vectors import Embed, Vectors, vectors
+from core.select.alike.vectors import Embed, Vectors, vectors
 from storage.rows import FeedbackType
 
 SIZES = (2_000, 10_000, 20_000, 50_000)

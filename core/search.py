@@ -184,8 +184,8 @@ class Search:
         return Spec(self.category.name, self.base, dataset_id, seed, self.limit, wanted.to_mapping())
 
     def _dataset(self, seed: int) -> int:
+        from core.select.alike.meaning import PLAIN, open_meaning
         from core.select.dataset import freeze, select_dataset
-        from core.select.meaning import PLAIN, open_meaning
 
         loop, now = self.loop, time.time()
         arguments: dict[str, Any] = {"now": now, "seed": seed, "limit": self.limit, "config": loop.config}

@@ -16,7 +16,7 @@ from core.select import curriculum
 from core.select.active import value_parts
 from core.select.batch import SMALLEST
 from core.select.eligible import Eligible
-from core.select.hard_negatives import STATES, TO_DO, HardNegative, hard_negatives
+from core.select.hard.hard_negatives import STATES, TO_DO, HardNegative, hard_negatives
 from core.select.lessons import Lesson
 from core.select.training_batch import calibrated_difficulty, candidate_of
 from core.train.presets import resolve_base
@@ -211,8 +211,8 @@ def _selection(
     level: int | None,
     learned: frozenset[int],
 ) -> Selection:
+    from core.select.alike.meaning import preview
     from core.select.dataset import select_dataset
-    from core.select.meaning import preview
 
     return preview(
         store,

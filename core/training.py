@@ -26,9 +26,9 @@ from storage.db import Store
 from storage.rows import RunOrigin, VersionRow
 
 if TYPE_CHECKING:
+    from core.select.alike.meaning import Meaning
+    from core.select.alike.vectors import Vectors
     from core.select.eligible import Eligible
-    from core.select.meaning import Meaning
-    from core.select.vectors import Vectors
 
 _GEOMETRY = ("rank", "alpha")
 
@@ -119,7 +119,7 @@ def start_run(
 @contextmanager
 def _meaning(store: Store, home: Home, config: Config, *, needed: bool) -> Iterator[Meaning]:
     """How texts are compared; without need for it no model is looked for, since one may take seconds to start."""
-    from core.select.meaning import PLAIN, open_meaning
+    from core.select.alike.meaning import PLAIN, open_meaning
 
     if not needed:
         yield PLAIN

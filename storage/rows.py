@@ -171,7 +171,10 @@ class JudgmentRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Prompt, chosen and rejected answer. `margin` is 0-1; `source` is correction, ranking, sibling, candidate or import."""
+    """Prompt, chosen and rejected answer, with a `margin` of 0-1.
+
+    `source` is correction, ranking, sibling, candidate or import.
+    """
 
     id: int
     created_at: float

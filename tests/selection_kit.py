@@ -13,8 +13,8 @@ from assets.demo.corpus import ideal, requests
 from core.categories import Category
 from core.config import Config, Select
 from core.paths import Home
+from core.select.alike.meaning import PLAIN, Meaning
 from core.select.dataset import Selection, freeze, select_dataset
-from core.select.meaning import PLAIN, Meaning
 from core.select.split import bucket, content_hash, is_held_out, prompt_hash
 from core.training import adapter_of
 from storage import events, judgments, runs, versions

@@ -97,7 +97,7 @@ def read_queue(home: Home, choice: Choice, labelled: Sequence[int] = ()) -> arra
         newest = events.event_ids(store, wanted, order="newest")
         if choice.order == "newest" or choice.text or len(newest) < 3:
             return newest
-        from core.select.meaning import preview
+        from core.select.alike.meaning import preview
         from core.select.review import review_order
 
         config = load_config(home)
@@ -115,7 +115,7 @@ def read_queue(home: Home, choice: Choice, labelled: Sequence[int] = ()) -> arra
 
 def read_order(home: Home, ids: Sequence[int], labelled: Sequence[int]) -> array[int]:
     """`ids` in the order in which they teach most after the events that were `labelled`."""
-    from core.select.meaning import preview
+    from core.select.alike.meaning import preview
     from core.select.review import reordered
 
     config = load_config(home)

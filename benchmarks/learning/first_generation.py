@@ -13,13 +13,13 @@ from core.categories import Category
 from core.config import Select
 from core.paths import Home
 from core.select import curriculum
+from core.select.alike.meaning import PLAIN
+from core.select.alike.similarity import near_duplicates
 from core.select.difficulty import lesson_difficulty
 from core.select.examples import numbered, train_items
 from core.select.lessons import Lesson, common_outputs, lessons_from
-from core.select.meaning import PLAIN
-from core.select.preferences import adjacent_pairs, ranked
+from core.select.preference.preferences import adjacent_pairs, ranked
 from core.select.reward import reward
-from core.select.similarity import near_duplicates
 from core.select.training_batch import calibrated_difficulty, choose_batch, hard_quota
 from core.select.variants import variants_of
 from core.validate.feedback import FAILURE_BELOW, current_feedback_type

@@ -16,8 +16,8 @@ from core.capture.record import Recorder
 from core.categories import Category, category, select_of
 from core.config import Config
 from core.prove.evaluate import messages_of, prompt_seed
-from core.select.hard_negatives import hard_negatives
-from core.select.preferences import Preference, adjacent_pairs, ranked, sibling_pairs
+from core.select.hard.hard_negatives import hard_negatives
+from core.select.preference.preferences import Preference, adjacent_pairs, ranked, sibling_pairs
 from core.select.review import review_order
 from core.select.split import content_hash, is_held_out
 from storage import events, pairs
@@ -235,9 +235,9 @@ class _Asking:
 def infer_siblings(store: Store, own: Category, config: Config, *, now: float | None = None) -> int:
     """Makes the pairs that answers to one prompt imply which are in the store already, each once; how many are new.
 
-    See `core.select.preferences.sibling_pairs` for what counts. Two answers of which a pair says anything are left
-    alone, unless the same evidence once said the opposite: then the newer one takes its place. Held-out prompts make
-    none.
+    See `core.select.preference.preferences.sibling_pairs` for what counts. Two answers of which a pair says anything
+    are left alone, unless the same evidence once said the opposite: then the newer one takes its place. Held-out
+    prompts make none.
     """
     constants = select_of(own, config)
     made = 0

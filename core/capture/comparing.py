@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from core.errors import ConflictError
-from core.select.merge_insertion import RELATIONS
-from core.select.preferences import UNTOLD_MARGIN
+from core.select.preference.merge_insertion import RELATIONS
+from core.select.preference.preferences import UNTOLD_MARGIN
 from core.select.split import content_hash
 from storage import comparisons, events, pairs
 from storage.comparisons import Choice, ComparisonRow

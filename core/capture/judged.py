@@ -12,8 +12,8 @@ from typing import Any, Final
 from core.capture.incoming import Clean
 from core.categories import Category
 from core.errors import FinetuneError
-from core.select.near import near_keys
-from core.select.similarity import is_typo, similarity
+from core.select.alike.near import near_keys
+from core.select.alike.similarity import is_typo, similarity
 from core.select.split import bucket, content_hash, prompt_hash
 from core.validate.feedback import feedback_type_of
 from core.validate.generic import is_generic

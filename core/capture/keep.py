@@ -14,8 +14,8 @@ from core.capture.judged import Judged, Said
 from core.capture.judging import Judge
 from core.categories import Category, select_of
 from core.config import Config, Select
+from core.select.alike.near import Texts, likeliest, nearest
 from core.select.lessons import reward_of
-from core.select.near import Texts, likeliest, nearest
 from core.select.own_reward import RewardFunction
 from core.validate.feedback import current_feedback_type
 from core.validate.validator import Finding, Validation

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.config import Config
-from core.select.near import near_keys
+from core.select.alike.near import near_keys
 from storage import events, retention
 from storage.db import Store
 from storage.retention import Removable

@@ -13,7 +13,7 @@ from core.backends.backend import Backend, Message, Sampling
 from core.categories import Category
 from core.config import Select
 from core.prove.evaluate import Progress, messages_of, prompt_seed
-from core.select.hard_negatives import STATES, HardNegative, State, hard_negatives
+from core.select.hard.hard_negatives import STATES, HardNegative, State, hard_negatives
 from core.validate.registry import validated, validator_for
 from core.validate.validator import Validator
 from storage import ab_tests, events, hard_tests

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import Select
-from core.select.vectors import Embed, Vectors, vectors
+from core.select.alike.vectors import Embed, Vectors, vectors
 from storage.rows import FeedbackType
 
 TYPE_UNCERTAINTY: Final[dict[FeedbackType, float]] = {

@@ -11,10 +11,10 @@ from core.categories import Category, select_of
 from core.config import Config, Select
 from core.errors import RunError
 from core.paths import Home
+from core.select.alike.meaning import PLAIN, Meaning
 from core.select.eligible import Eligible, eligible
 from core.select.examples import item, items_hash, numbered, train_items
-from core.select.hard_negatives import hard_negatives
-from core.select.meaning import PLAIN, Meaning
+from core.select.hard.hard_negatives import hard_negatives
 from core.select.own_reward import reward_function
 from core.select.training_batch import TrainingBatch, calibrated_difficulty, choose_batch
 from core.select.variants import variants_of

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from core.categories import Category
 from core.config import Select
+from core.select.alike.similarity import near_duplicates
 from core.select.held_out import held_out_from, keeps_test
 from core.select.lessons import Lesson, common_outputs, lessons_from
 from core.select.own_reward import Fault, RewardFunction
-from core.select.similarity import near_duplicates
 from core.select.split import is_validation
 from core.validate.gate import Held
 from storage import datasets, events

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from core.config import Select
 from core.select.active import Candidate, choose
-from core.select.vectors import Embed, vectors
+from core.select.alike.vectors import Embed, vectors
 from core.validate.feedback import current_feedback_type
 from storage import events
 from storage.db import Store

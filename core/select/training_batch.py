@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from core.config import Select
 from core.select import curriculum
 from core.select.active import Candidate, choose
+from core.select.alike.vectors import Embed
 from core.select.lessons import Lesson
-from core.select.vectors import Embed
 from core.validate.quality import TIERS
 
 

@@ -13,13 +13,13 @@ from core.categories import Category
 from core.config import Select
 from core.errors import ConfigError
 from core.paths import Home
+from core.select.alike.meaning import Meaning
+from core.select.alike.similarity import near_duplicates
 from core.select.augment.augment import augment
 from core.select.augment.rewording import BackendParaphraser, Paraphraser
 from core.select.augment.source import BY_MODEL, METHODS, Method, Source, Variant
 from core.select.examples import item
 from core.select.lessons import Lesson
-from core.select.meaning import Meaning
-from core.select.similarity import near_duplicates
 from core.select.split import bucket, is_held_out
 from core.validate.registry import validated, validator_for
 from core.validate.validator import Validation

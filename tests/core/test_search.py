@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from core import search, search_tries
+from core import search, search_study, search_tries
 from core.demo import SEED_FEEDBACK
 from core.errors import ConflictError, RunError, StoreError
 from core.loop import LearningLoop
@@ -146,12 +146,13 @@ def test_all_trials_learn_from_one_dataset_although_more_was_recorded(loop: Lear
     assert overview(loop.home, "erd", "demo") == fresh
 
 
-def test_a_search_goes_on_as_it_would_have(loop: LearningLoop) -> None:
-    whole = searched(loop, 12)
-    searched(loop, 3, fresh=True)
-    parts = [searched(loop, count) for count in (8, 12)]
+def test_a_search_goes_on_as_it_would_have(loop: LearningLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_study, "STARTUP_TRIALS", 3)
+    whole = searched(loop, 6)
+    searched(loop, 2, fresh=True)
+    parts = [searched(loop, count) for count in (5, 6)]
     assert [one.settings for one in parts[-1].trials] == [one.settings for one in whole.trials]
-    other = searched(loop, 3, fresh=True, seed=1)
+    other = searched(loop, 2, fresh=True, seed=1)
     assert other.trials[0].settings == {**whole.trials[0].settings}
     assert other.trials[1].settings != whole.trials[1].settings
 

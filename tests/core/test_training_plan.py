@@ -14,7 +14,7 @@ from selection_kit import NOW, add_event, add_start, prompts, version_of
 
 from core import training
 from core.categories import Category, load_categories
-from core.config import Config, Select, Select, Train
+from core.config import Config, Select, Train
 from core.errors import ConflictError, FinetuneError, RunError
 from core.loop import LearningLoop
 from core.paths import Home
@@ -128,7 +128,7 @@ class TestStartRun:
     def test_a_stop_is_heard_while_texts_are_embedded(
         self, store: Store, home: Home, erd: Category, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from core.select import meaning
+        from core.select.alike import meaning
 
         asked: list[int] = []
 
@@ -160,7 +160,7 @@ class TestStartRun:
         def never(*_: object) -> Any:
             raise AssertionError
 
-        monkeypatch.setattr("core.select.meaning.open_meaning", never)
+        monkeypatch.setattr("core.select.alike.meaning.open_meaning", never)
         start_run(store, home, Config(), Plan(erd, "demo", {}))
         with pytest.raises(AssertionError):
             start_run(store, home, Config(), Plan(erd, "demo", {}, limit=5))

@@ -7,7 +7,7 @@ import click
 from core.categories import category, load_categories
 from core.config import load_config
 from core.paths import Home
-from core.select.near import index_older, near_clusters
+from core.select.alike.near import index_older, near_clusters
 from core.select.split import is_held_out
 from storage import events
 from storage.db import open_store

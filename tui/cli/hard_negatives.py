@@ -13,9 +13,9 @@ import click
 from core.categories import Category, category, load_categories, select_of
 from core.config import Config, load_config
 from core.paths import Home
-from core.select.hard_negatives import STATES, TO_DO, HardNegative, hard_negatives, targets
-from core.select.meaning import Meaning, preview
-from core.select.patterns import Pattern, failures_of, patterns_of
+from core.select.alike.meaning import Meaning, preview
+from core.select.hard.hard_negatives import STATES, TO_DO, HardNegative, hard_negatives, targets
+from core.select.hard.patterns import Pattern, failures_of, patterns_of
 from storage import retention
 from storage.db import Store, open_store
 from tui.cli.output import json_option, print_json, table, with_home

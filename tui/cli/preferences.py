@@ -13,8 +13,8 @@ from core.capture.candidates import infer_siblings
 from core.categories import category, load_categories, select_of
 from core.config import load_config
 from core.paths import Home
-from core.select.consistency import Consistency, consistency
-from core.select.examination import Examination, Repeat, examine
+from core.select.preference.consistency import Consistency, consistency
+from core.select.preference.examination import Examination, Repeat, examine
 from storage import comparisons, pairs
 from storage.db import open_store
 from storage.rows import PairRow

@@ -8,7 +8,7 @@ from typing import Final
 
 from core.capture.judged import Judged
 from core.categories import Category
-from core.select.near import likeliest, nearest
+from core.select.alike.near import likeliest, nearest
 from core.validate.extract import fences
 from core.validate.generic import is_generic
 from storage import events, near

@@ -15,12 +15,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.select.alike.similarity import Similarity, similarity
+from core.select.alike.vectors import Embed
 from core.select.augment.proposals import Proposal, Proposer
 from core.select.augment.rewording import Paraphraser
 from core.select.augment.source import METHODS, Augmented, Method, Source, Validate, Variant
-from core.select.similarity import Similarity, similarity
 from core.select.split import prompt_hash
-from core.select.vectors import Embed
 from core.validate.validator import Validation
 
 TOLERANCE: Final = 0.5

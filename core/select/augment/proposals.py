@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
+from core.select.alike.similarity import COMPARED
 from core.select.augment import context
 from core.select.augment.data_order import data_orders, same_data
 from core.select.augment.diagram_order import diagram_kind, diagram_orders, same_diagram
@@ -18,7 +19,6 @@ from core.select.augment.rewording import Paraphraser
 from core.select.augment.source import BY_MODEL, Method, Source
 from core.select.augment.spans import pieces, words_matter
 from core.select.augment.synonyms import synonyms
-from core.select.similarity import COMPARED
 
 TRIES: Final = 4
 MODEL_TRIES: Final = 2

@@ -19,8 +19,8 @@ from core.categories import load_categories
 from core.config import Config
 from core.errors import BackendError, ConflictError, NotFoundError
 from core.paths import Home
-from core.select.consistency import consistency
-from core.select.ranking import Ranking
+from core.select.preference.consistency import consistency
+from core.select.preference.ranking import Ranking
 from core.select.split import is_held_out
 from storage import comparisons, events, pairs
 from storage.db import Store

@@ -13,7 +13,7 @@ from core.capture import retention as cleaning
 from core.capture.retention import clean_up
 from core.config import Capture, Config
 from core.paths import Home
-from core.select.near import near_keys
+from core.select.alike.near import near_keys
 from storage import ab_tests, datasets, events, judgments, near, pairs, retention, versions
 from storage.db import Store, integrity_problems, open_store
 from storage.errors import ConflictError

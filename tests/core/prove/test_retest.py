@@ -14,7 +14,7 @@ from core.config import Select
 from core.paths import Home
 from core.prove.evaluate import prompt_seed
 from core.prove.retest import Retested, plan, retest
-from core.select.hard_negatives import STATES, HardNegative, State, hard_negatives
+from core.select.hard.hard_negatives import STATES, HardNegative, State, hard_negatives
 from storage import ab_tests, events, hard_tests
 from storage.db import Store
 from storage.rows import AbPairRow, NewEvent, VersionRow

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.config import Select
 from core.select.active import TYPE_UNCERTAINTY, Candidate, choose, uncertainty, value_parts
-from core.select.vectors import Embed, Vectors, vectors
+from core.select.alike.vectors import Embed, Vectors, vectors
 
 SCORES = st.none() | st.floats(0, 100)
 TYPES = st.sampled_from(sorted(TYPE_UNCERTAINTY))

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
 
-from core.select.character_counts import CountIndex, counted
+from core.select.alike.character_counts import CountIndex, counted
 
 TEXT = st.text("abcé東 \n", max_size=30)
 

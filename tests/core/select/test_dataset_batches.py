@@ -24,10 +24,10 @@ from selection_kit import (
 from core.categories import Category
 from core.config import Config, Select
 from core.paths import Home
-from core.select import meaning as meanings
+from core.select.alike import meaning as meanings
+from core.select.alike.meaning import PLAIN, Meaning, cached_meaning, fill, preview
+from core.select.alike.vectors import Vectors
 from core.select.dataset import Selection, select_dataset
-from core.select.meaning import PLAIN, Meaning, cached_meaning, fill, preview
-from core.select.vectors import Vectors
 from storage import datasets, events, hard_tests, judgments
 from storage.db import Store
 

@@ -13,7 +13,7 @@ from versions_kit import add_version
 from core.categories import Category
 from core.config import Select
 from core.paths import Home
-from core.select.hard_negatives import (
+from core.select.hard.hard_negatives import (
     STATES,
     State,
     difficulty_of,

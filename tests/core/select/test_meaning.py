@@ -22,10 +22,10 @@ from core.config import Config, Select
 from core.doctor import examine
 from core.errors import BackendError, ConfigError
 from core.paths import Home
-from core.select import embedding_cache, meaning
-from core.select.embedding_cache import BLOCK, EmbeddingCache, NotCachedError, text_key
-from core.select.meaning import PLAIN, Meaning, cached_meaning, fill, open_meaning, preview
-from core.select.vectors import Vectors, vectors
+from core.select.alike import embedding_cache, meaning
+from core.select.alike.embedding_cache import BLOCK, EmbeddingCache, NotCachedError, text_key
+from core.select.alike.meaning import PLAIN, Meaning, cached_meaning, fill, open_meaning, preview
+from core.select.alike.vectors import Vectors, vectors
 from storage import embeddings
 from storage.db import Store
 

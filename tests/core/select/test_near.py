@@ -10,7 +10,7 @@ from core.capture.record import Recorder
 from core.categories import load_categories
 from core.config import Config
 from core.paths import Home
-from core.select.near import BANDS, alike, index_older, likeliest, near_clusters, near_keys, nearest
+from core.select.alike.near import BANDS, alike, index_older, likeliest, near_clusters, near_keys, nearest
 from storage import near
 from storage.db import Store, open_store
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from assets.demo.corpus import requests
 from core.categories import Category
 from core.config import Select
-from core.select.clusters import centred, clusters
-from core.select.hard_negatives import HardNegative, hard_negatives
-from core.select.patterns import Failure, Pattern, Prompt, kind_of, patterns, patterns_of
-from core.select.terms import distinctive, words_of
-from core.select.vectors import vectors
+from core.select.alike.vectors import vectors
+from core.select.hard.clusters import centred, clusters
+from core.select.hard.hard_negatives import HardNegative, hard_negatives
+from core.select.hard.patterns import Failure, Pattern, Prompt, kind_of, patterns, patterns_of
+from core.select.hard.terms import distinctive, words_of
 from storage import events, judgments
 from storage.db import Store
 from storage.rows import NewEvent

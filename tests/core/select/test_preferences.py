@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.select.preferences import (
+from core.select.preference.preferences import (
     UNTOLD_MARGIN,
     Preference,
     Ranked,

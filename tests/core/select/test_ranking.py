@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.select.consistency import consistency, zeta
-from core.select.merge_insertion import Known, Open, most_questions
-from core.select.ranking import MOST, Question, Ranking, Vote, question, repeat_due
+from core.select.preference.consistency import consistency, zeta
+from core.select.preference.merge_insertion import Known, Open, most_questions
+from core.select.preference.ranking import MOST, Question, Ranking, Vote, question, repeat_due
 from storage.comparisons import Choice
 
 NEVER = 10**9

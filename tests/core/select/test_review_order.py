@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import Select
+from core.select.alike.vectors import Vectors
 from core.select.review import reordered, review_order
 from core.select.split import bucket, content_hash, prompt_hash
-from core.select.vectors import Vectors
 from storage import events, judgments
 from storage.db import Store
 from storage.rows import EventFilter, NewEvent

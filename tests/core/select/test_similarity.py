@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rapidfuzz import fuzz
 from sacrebleu.metrics import BLEU
 
-from core.select.similarity import bleu, is_typo, near_duplicates, similarities, similarity
-from core.select.vectors import Vectors, vectors
+from core.select.alike.similarity import bleu, is_typo, near_duplicates, similarities, similarity
+from core.select.alike.vectors import Vectors, vectors
 
 TEXT = st.text("abc d\n", max_size=40)
 DIAGRAM = "erDiagram\n    shop ||--o{ order : takes\n    shop {\n        int id PK\n        string name\n    }"

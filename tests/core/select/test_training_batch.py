@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config import Select
+from core.select.alike.vectors import vectors
 from core.select.lessons import Lesson
 from core.select.reward import reward
 from core.select.split import bucket, content_hash, prompt_hash
 from core.select.training_batch import TrainingBatch, choose_batch, hard_quota
-from core.select.vectors import vectors
 from storage.rows import EventRow, NewEvent, Tier
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.select.vectors import DIMENSIONS, Vectors, close_pairs, vectors
+from core.select.alike.vectors import DIMENSIONS, Vectors, close_pairs, vectors
 
 MULTIPLIERS = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F)
 

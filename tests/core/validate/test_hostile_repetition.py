@@ -56,7 +56,7 @@ def _read(reader: str) -> None:
     """Lets a reader read each text; the process is ended by a signal where one takes too long."""
     from core.capture.formats.transcripts import turns_of
     from core.capture.sanitize import sanitize
-    from core.select.near import near_keys
+    from core.select.alike.near import near_keys
     from core.validate.generic import is_generic
     from core.validate.quality import Evidence, assess
 

@@ -7,10 +7,10 @@ from itertools import islice
 
 import pytest
 
+from core.select.alike.vectors import vectors
 from core.select.augment.augment import augment
 from core.select.augment.context import other_contexts, passages_in, proved
 from core.select.augment.source import Source
-from core.select.vectors import vectors
 from core.validate.validator import Validation
 
 FIRST = "Refunds arrive within fourteen days."

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from assets.demo.corpus import ideal, requests
+from core.select.alike.vectors import Vectors, vectors
 from core.select.augment.augment import augment
 from core.select.augment.source import Augmented, Source
 from core.select.split import prompt_hash
-from core.select.vectors import Vectors, vectors
 from core.validate.mermaid.er import MermaidErValidator
 from core.validate.validator import Validation, not_judged
 

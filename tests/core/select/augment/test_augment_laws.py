@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.demo.corpus import draw_request, ideal
+from core.select.alike.vectors import vectors
 from core.select.augment.augment import augment
 from core.select.augment.data_order import data_orders, same_data
 from core.select.augment.paraphrase import paraphrases
@@ -20,7 +21,6 @@ from core.select.augment.source import Source
 from core.select.augment.spans import pieces
 from core.select.augment.synonyms import synonyms
 from core.select.split import prompt_hash
-from core.select.vectors import vectors
 from core.validate.mermaid.er import MermaidErValidator
 from core.validate.mermaid.er_syntax import parse
 

@@ -9,10 +9,10 @@ import pytest
 
 from core.backends.backend import FinishReason, Generation, Message, Sampling
 from core.errors import BackendError
+from core.select.alike.vectors import vectors
 from core.select.augment.augment import augment
 from core.select.augment.rewording import BackendParaphraser, cleaned
 from core.select.augment.source import Augmented, Method, Source
-from core.select.vectors import vectors
 from core.validate.validator import Validation
 
 PROMPT = "Sketch a book_store model without prices; it has book and loan."

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.select.clusters import SMALLEST, centred, clusters
-from core.select.hard_negatives import HardNegative, State
-from core.select.terms import distinctive, words_of
-from core.select.vectors import Embed
+from core.select.alike.vectors import Embed
+from core.select.hard.clusters import SMALLEST, centred, clusters
+from core.select.hard.hard_negatives import HardNegative, State
+from core.select.hard.terms import distinctive, words_of
 from storage import hard_tests
 from storage.db import Store
 

@@ -18,8 +18,8 @@ from core.backends.embedding_models import EmbeddingModel, find_model, missing_p
 from core.config import Config
 from core.errors import BackendError
 from core.paths import Home
-from core.select.embedding_cache import EmbeddingCache, NotCachedError, Progress
-from core.select.vectors import Embed, vectors
+from core.select.alike.embedding_cache import EmbeddingCache, NotCachedError, Progress
+from core.select.alike.vectors import Embed, vectors
 from storage import embeddings
 from storage.db import Store
 

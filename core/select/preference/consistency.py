@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.prove.stats import wilson
-from core.select.merge_insertion import RELATIONS, Told, between
+from core.select.preference.merge_insertion import RELATIONS, Told, between
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.select.vectors import Vectors
+from core.select.alike.vectors import Vectors
 
 CLOSEST_SHARE: Final = 0.1
 CLOSE_FROM: Final = 0.1

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Final, Literal
 
-from core.select.merge_insertion import RELATIONS, Known, Open, Told, between, merge_insertion
+from core.select.preference.merge_insertion import RELATIONS, Known, Open, Told, between, merge_insertion
 from storage.comparisons import Choice
 
 MOST: Final = 10

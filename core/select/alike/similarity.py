@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
-from core.select.character_counts import CountIndex, counted
-from core.select.vectors import Embed
+from core.select.alike.character_counts import CountIndex, counted
+from core.select.alike.vectors import Embed
 
 LEVENSHTEIN_WEIGHT: Final = 0.4
 BLEU_WEIGHT: Final = 0.3

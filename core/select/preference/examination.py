@@ -15,10 +15,10 @@ from typing import Final
 
 from rapidfuzz import fuzz, process
 
-from core.select.near import alike
-from core.select.similarity import COMPARED
+from core.select.alike.near import alike
+from core.select.alike.similarity import COMPARED
+from core.select.alike.vectors import close_pairs, vectors
 from core.select.split import content_hash, prompt_hash
-from core.select.vectors import close_pairs, vectors
 from storage.rows import PairRow
 
 INFERRED: Final = frozenset({"sibling", "candidate"})

@@ -2,7 +2,7 @@
 
 Known of such pairs: what is chosen matters more than what is rejected (arXiv 2508.18312), and small margins unsettle
 the training (arXiv 2602.00954). So the chosen side is held to the success score, and every margin to a least one.
-What these and other pairs say together is looked into by `core.select.examination`.
+What these and other pairs say together is looked into by `core.select.preference.examination`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Final
 
-from core.select.examination import Examination, examine, usable
-from core.select.similarity import is_typo, similarity
+from core.select.alike.similarity import is_typo, similarity
+from core.select.preference.examination import Examination, examine, usable
 from core.select.split import content_hash
 from storage.rows import EventRow, Verdict
 

@@ -18,7 +18,7 @@ from typing import Final
 from rapidfuzz import fuzz
 from rensa import RMinHash
 
-from core.select.similarity import COMPARED
+from core.select.alike.similarity import COMPARED
 from storage import events, near
 from storage.db import Store
 

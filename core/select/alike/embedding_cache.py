@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from core.backends.embedding import unit
-from core.select.vectors import Vectors
+from core.select.alike.vectors import Vectors
 from storage import embeddings
 from storage.db import Store
 

@@ -1,0 +1,1 @@
+"""Which of two answers is better: pairs, rankings by a person, contradictions."""
