@@ -33,6 +33,7 @@ from storage.rows import AliasChange, AliasRow, CategoryCounts, RunRow, VersionR
 
 if TYPE_CHECKING:
     from core.capture.importing import ImportReport
+    from core.explain import Explanation
     from core.share.export import ExportReport
 
 # Homes whose aliases and files this process has brought to one truth; once is enough, since only a kill breaks it.
@@ -119,6 +120,12 @@ class LearningLoop:
         return export(
             self.store, self.config, self.categories, Path(target), format_name=format_name, choice=Choice(**choice)
         )
+
+    def explain(self, event_id: int) -> Explanation:
+        """Why an output counts as it does, and whether the next training takes it. Raises NotFoundError."""
+        from core.explain import explain
+
+        return explain(self.store, self.home, self.config, self.categories, event_id)
 
     # -- runs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,8 @@ from core.search_process import Figures
 from core.search_study import FILE, Overview, best, newest, open_storage, overview, prepare
 from core.search_tries import DIVERGED, Moment
 from core.train.config import TrainSettings
-from core.train.search_space import params_of
+from core.train.preflight import preflight
+from core.train.search_space import params_of, suggest
 from storage import datasets, runs
 
 Learns = Callable[[TrainSettings], dict[str, Any]]
@@ -163,9 +165,7 @@ def test_a_trial_whose_process_is_gone_is_tried_again_in_its_folder(loop: Learni
         study = newest(storage, "erd", "demo")
         assert study is not None
         prepare(study)
-        drawn = search_tries.suggest(
-            trial := study.ask(), TrainSettings.from_mapping(study.user_attrs["spec"]["settings"])
-        )
+        drawn = suggest(trial := study.ask(), TrainSettings.from_mapping(study.user_attrs["spec"]["settings"]))
         trial.set_user_attr("folder", "search-1-2")
     for name in ("search-1-2", "search-9-9"):
         (home.runs / name).mkdir()
@@ -238,12 +238,9 @@ def test_trials_that_fail_end_the_search_with_the_reason(loop: LearningLoop) -> 
 
 
 def test_settings_that_do_not_fit_the_memory_are_not_tried(loop: LearningLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = search_tries.preflight
 
     def small(base: Path, settings: TrainSettings, *more: Any) -> Any:
-        from dataclasses import replace
-
-        check = known(base, settings, *more)
+        check = preflight(base, settings, *more)
         fits = settings.rank <= 8
         return check if fits else replace(check, memory=replace(check.memory, verdict="does not fit"))
 

@@ -222,7 +222,7 @@ def test_a_category_has_its_own_policy(opened: Open) -> None:
     assert len(batch(loop, 2)) == 50
 
 
-def test_a_report_is_json(opened: Open, tmp_path: Path) -> None:
+def test_a_report_is_json(opened: Open) -> None:
     loop = opened(TWO)
     feed(loop, 20)
     feed(loop, 5, category="other")

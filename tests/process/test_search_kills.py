@@ -48,10 +48,11 @@ with LearningLoop(Home(Path(sys.argv[1]))) as loop:
 """
 
 
-def begin(home: Home) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SEARCH, str(home.root)], stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
-    )
+def begin(home: Home, said: Path) -> subprocess.Popen[bytes]:
+    with said.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-c", SEARCH, str(home.root)], stdout=file, env=environment(), cwd=ROOT
+        )
 
 
 def wait(reached: Callable[[], bool]) -> None:
@@ -82,12 +83,13 @@ def trial_processes(home: Home) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_killed_search_goes_on_and_makes_room_for_a_run(tmp_path: Path) -> None:
     home = fill(tmp_path / "home", TINY)
-    first = begin(home)
+    first = begin(home, tmp_path / "first.txt")
     wait(lambda: len(told(home, "search-1-0")) >= 2)
     first.send_signal(signal.SIGKILL)
     first.wait()
     wait(lambda: not trial_processes(home))  # a trial does not outlive its search
-    second = begin(home)
+    said = tmp_path / "second.txt"
+    second = begin(home, said)
     try:
         wait(lambda: bool(trial_processes(home)) and (home.runs / "search-1-2").exists())
         with LearningLoop(home) as loop:
@@ -104,13 +106,13 @@ def test_a_killed_search_goes_on_and_makes_room_for_a_run(tmp_path: Path) -> Non
             started = process_started(os.getpid())
             assert started is not None
             assert runs.claim(loop.store, run_id, pid=os.getpid(), pid_started=started, now=time.time())
-            wait(lambda: not trial_processes(home))
+            wait(lambda: "waits" in said.read_text(encoding="utf-8"))
+            assert not trial_processes(home)
             runs.finish(loop.store, run_id, "stopped", now=time.time())
-        out, _ = second.communicate(timeout=PATIENCE)
+        assert second.wait(timeout=PATIENCE) == 0
     finally:
         second.kill()
-    assert second.returncode == 0
-    kinds = [line for line in out.splitlines() if not line.startswith("step")]
+    kinds = [line for line in said.read_text(encoding="utf-8").splitlines() if not line.startswith("step")]
     assert kinds == ["begins 1", "ends 1", "begins 2", "waits None", "ends 2"]
     with LearningLoop(home) as loop:
         assert loop.versions() == []
