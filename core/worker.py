@@ -6,96 +6,32 @@ a worker killed at any point is replaced by starting another one.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from queue import Empty, SimpleQueue
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from core import training
 from core.capture.retention import clean_up
 from core.categories import Category, loop_of
 from core.config import Loop
-from core.errors import ConflictError, FinetuneError
-from core.hooks.delivery import deliver_due
-from core.hooks.message import Delivery
+from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.next_step import stage
-from core.paths import Home
+from core.teller import HOOK_SECONDS, Teller, delivered
 from core.train.config import QUICK_PROMPTS
 from core.train.presets import resolve_base
 from core.triggers import Decision, decide, fewest_fresh
+from core.worker_report import Report, Step, Waiting
 from storage import datasets, events, runs, versions
-from storage.db import open_store
 from storage.rows import CategoryCounts, RunRow
 
-LOCK: Final = "worker.lock"
 POLL_SECONDS: Final = 0.5
-HOOK_SECONDS: Final = 5.0
-CLOSE_SECONDS: Final = 2.0
 BEGIN_SECONDS: Final = 60.0
 """In this time a process that was started has claimed its run, or never will."""
 _EVERYTHING: Final = ""
 """Stands for all categories where one is named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that the worker did: `what` is started, resumed, lost, cleaned, delivered or refused."""
-
-    what: str
-    text: str
-    category: str = ""
-    run: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Why nothing was done for a category; `stage` is where the loop stands with it."""
-
-    category: str
-    stage: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one look at everything did, and why it did not do the rest."""
-
-    at: float
-    did: list[Step] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        return asdict(self)
-
-
-@contextmanager
-def only_worker(home: Home) -> Iterator[None]:
-    """Holds the lock of the one worker of a store; the system releases it when the process ends, however it ends.
-
-    Raises ConflictError when another process holds it.
-    """
-    path = home.root / LOCK
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise ConflictError(
-                f"A worker is at work already (process {file.read().strip() or 'unknown'}).",
-                title="One worker at a time",
-                hint="Stop that one first, or leave everything to it.",
-            ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
 
 
 class Worker:
@@ -118,17 +54,17 @@ class Worker:
 
         Hooks are told in a thread of their own, since a slow one may take minutes.
         """
-        told: SimpleQueue[Step] = SimpleQueue()
-        teller = threading.Thread(target=_tell_hooks, args=(self.loop.home, self.stop, told), daemon=True)
-        teller.start()
+        teller = Teller(self.loop.home, self.stop)
         settle, check = self.loop.config.loop.settle_seconds, self.loop.config.loop.check_seconds
         version, changed_at, looked_at, checked_at = -1, now(), float("-inf"), float("-inf")
         while not self.stop.is_set():
             current, at = self.loop.store.data_version(), now()
             if current != version:
                 version, changed_at = current, at
+            if at < looked_at:  # the clock was set back
+                looked_at = checked_at = changed_at = at
             due = at >= checked_at + check
-            did = _drained(told) + [_delivered(one) for one in self.loop.callbacks.poll(self.loop.store)]
+            did = teller.heard() + [delivered(one) for one in self.loop.callbacks.poll(self.loop.store)]
             if due or (changed_at > looked_at and at >= changed_at + settle) or at >= looked_at + self._patience():
                 looked_at = at
                 checked_at = at if due else checked_at
@@ -140,7 +76,7 @@ class Worker:
             elif did:
                 heard(Report(at, did))
             self.stop.wait(POLL_SECONDS)
-        teller.join(CLOSE_SECONDS)
+        teller.close()
 
     def look(self, *, now: float, thorough: bool = False) -> Report:
         """Does what is due. With `thorough` every category is gone through, so that each has its reason in full."""
@@ -292,43 +228,9 @@ class Worker:
             raise FinetuneError("The worker was stopped while it chose a batch.", hint="Start it again.")
 
 
-def tell_hooks(loop: LearningLoop) -> list[Step]:
-    """Delivers what hooks and callbacks are owed now; a fault in their settings is said, not raised."""
-    try:
-        return [_delivered(one) for one in loop.tell()]
-    except FinetuneError as error:
-        return [Step("refused", f"hooks: {error.message} {error.hint}")]
-
-
-def _tell_hooks(home: Home, stop: threading.Event, told: SimpleQueue[Step]) -> None:
-    """Delivers again and again, on a store of its own; a lasting fault in the settings is said once."""
-    faults: set[str] = set()
-    with open_store(home.store) as store:
-        while not stop.wait(HOOK_SECONDS):
-            try:
-                for one in deliver_due(store, home):
-                    told.put(_delivered(one))
-            except FinetuneError as error:
-                if error.message not in faults:
-                    faults.add(error.message)
-                    told.put(Step("refused", f"hooks: {error.message} {error.hint}"))
-
-
-def _delivered(one: Delivery) -> Step:
-    return Step("delivered", f"{one.event} to {one.hook}: {one.state}, {one.said}", one.category)
-
-
 def _may_be_retried(run: RunRow) -> bool:
     """A kill was nobody's wish; a failure is taken up again where the worker itself had started the run."""
     return run.status == "lost" or (run.status == "failed" and run.origin == "adaptive")
-
-
-def _drained(told: SimpleQueue[Step]) -> list[Step]:
-    found: list[Step] = []
-    with suppress(Empty):
-        while True:
-            found.append(told.get_nowait())
-    return found
 
 
 def _without_age(counts: CategoryCounts) -> CategoryCounts:

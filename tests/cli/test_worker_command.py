@@ -14,7 +14,7 @@ from core import dispatch
 from core.demo import SEED_FEEDBACK
 from core.paths import Home
 from core.train.launch import process_started
-from core.worker import only_worker
+from core.worker_lock import only_worker
 from storage import runs
 from storage.db import open_store
 

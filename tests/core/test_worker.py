@@ -11,7 +11,8 @@ from worker_kit import TWO, Open, batch, begin, did, feed, finish, look, request
 from assets.demo import corpus
 from core.errors import ConflictError
 from core.paths import Home
-from core.worker import LOCK, Worker, only_worker
+from core.worker import Worker
+from core.worker_lock import LOCK, only_worker
 from storage import events, runs
 
 

@@ -12,7 +12,8 @@ from worker_kit import PLAIN, TWO, Open, batch, did, fail, feed
 from core import worker
 from core.errors import ConflictError
 from core.loop import LearningLoop
-from core.worker import Report, Worker
+from core.worker import Worker
+from core.worker_report import Report
 
 
 class Watched:

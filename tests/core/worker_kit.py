@@ -14,7 +14,8 @@ from core.release.registry import version_name
 from core.select.split import bucket, is_held_out, is_validation, prompt_hash
 from core.train.launch import process_started
 from core.training import adapter_of
-from core.worker import Report, Worker
+from core.worker import Worker
+from core.worker_report import Report
 from storage import ab_tests, datasets, runs, versions
 from storage.rows import VersionRow
 

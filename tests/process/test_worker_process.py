@@ -16,7 +16,7 @@ from process_kit import PATIENCE, QUICK, cli, command, end_runs, ended, environm
 from benchmarks.soak import soak
 from core.loop import LearningLoop
 from core.paths import Home
-from core.worker import LOCK
+from core.worker_lock import LOCK
 from storage import outbox
 from storage.rows import RunRow
 

@@ -12,7 +12,10 @@ import click
 
 from core.loop import LearningLoop
 from core.paths import Home
-from core.worker import Report, Worker, only_worker, tell_hooks
+from core.teller import tell_hooks
+from core.worker import Worker
+from core.worker_lock import only_worker
+from core.worker_report import Report
 from tui.cli.output import json_option, with_home
 from tui.text import plain
 
