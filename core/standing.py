@@ -194,6 +194,10 @@ def standings(
     if selection is None:
         learned = _learned(store, home, config, category)
         size, waits = (limit, "") if limit is not None else _size(store, home, config, category, found)
+        if size is not None:
+            taken = training.taken(store, home, category)
+            size, known = training.with_missed(found, taken, learned, size)
+            learned = frozenset(known)
         selection = _selection(store, home, config, category, found, now=now, limit=size, level=level, learned=learned)
     hard = {each.event_id: each for each in hard_negatives(store, category, constants=constants, states=STATES)}
     return Standings(category, found, selection, hard, constants=constants, level=level, learned=learned, waits=waits)

@@ -194,11 +194,8 @@ def require_start(home: Home, version: VersionRow, base: str) -> VersionRow:
 
 def outlook(store: Store, home: Home, config: Config, category: Category, found: Eligible) -> Outlook:
     """What a trigger looks at; fresh is what no run of the category on its base model has taken."""
-    base = category.base_model
-    with suppress(FinetuneError):  # where its base model is not on this machine, the runs on it still have its name
-        base = named_base(base, home)
-    taken = datasets.taken_event_ids(store, category.name, base)
-    fresh = [each for each in found.train if each.event.id not in taken]
+    known = taken(store, home, category)
+    fresh = [each for each in found.train if each.event.id not in known]
     return Outlook(
         fresh=len(fresh),
         eligible=found.count,
@@ -208,6 +205,14 @@ def outlook(store: Store, home: Home, config: Config, category: Category, found:
         fresh_quality=fmean(each.quality for each in fresh) if fresh else 0.0,
         trend=events.score_trend(store, category.name),
     )
+
+
+def taken(store: Store, home: Home, category: Category) -> set[int]:
+    """The events that some run of the category on its base model has taken."""
+    base = category.base_model
+    with suppress(FinetuneError):  # where its base model is not on this machine, the runs on it still have its name
+        base = named_base(base, home)
+    return datasets.taken_event_ids(store, category.name, base)
 
 
 def level(store: Store, category_name: str) -> int:
