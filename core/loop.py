@@ -163,9 +163,13 @@ class LearningLoop:
             self.wait(run_id)
         return run_id
 
-    def default_settings(self, base: str) -> dict[str, Any]:
-        """The settings that a run on a base model starts with, by name; see `core.train.config.configured`."""
-        return configured(self.config, base)
+    def default_settings(self, base: str, category_name: str | None = None) -> dict[str, Any]:
+        """The settings that a run on a base model starts with, by name: the configured ones, and for a category over
+        them those that a search has found and somebody has applied."""
+        if category_name is None:
+            return configured(self.config, base)
+        named = training.named_base(base, self.home)
+        return training.default_settings(self.store, self.config, category_name, named)
 
     def resume(self, run_id: int) -> None:
         """Lets a stopped, failed or lost run go on. Raises RunError while it runs and when it is finished."""

@@ -15,6 +15,7 @@ from core.config import Config
 from core.errors import ConflictError, FinetuneError, RunError
 from core.paths import Home
 from core.release import promote, registry
+from core.search.defaults import applied
 from core.select.batch import LARGEST
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings, configured
@@ -63,7 +64,7 @@ def start_run(
     model = resolve_base(plan.base, home)
     # The process of the run may stand in another folder.
     base = named_base(plan.base, home)
-    own = {**configured(config, plan.base), "seed": plan.seed, **plan.settings}
+    own = {**default_settings(store, config, plan.category.name, base), "seed": plan.seed, **plan.settings}
     if plan.start is not None:
         own |= {name: plan.start.settings[name] for name in _GEOMETRY if name in plan.start.settings}
     wanted = TrainSettings.from_mapping(own)
@@ -126,6 +127,11 @@ def _meaning(store: Store, home: Home, config: Config, *, needed: bool) -> Itera
         return
     with open_meaning(store, home, config) as meaning:
         yield meaning
+
+
+def default_settings(store: Store, config: Config, category_name: str, base: str) -> dict[str, Any]:
+    """The settings that a run starts with: the configured ones, and over them what a search found for the category."""
+    return {**configured(config, base), **applied(store, category_name, base)}
 
 
 def named_base(base: str, home: Home) -> str:

@@ -203,7 +203,7 @@ class Worker:
         plan = training.Plan(
             own,
             base,
-            {"ab_prompts": QUICK_PROMPTS, **self.loop.config.train.settings},
+            {} if "ab_prompts" in self.loop.config.train.settings else {"ab_prompts": QUICK_PROMPTS},
             limit=decision.limit,
             start=start,
             origin="adaptive",

@@ -17,6 +17,8 @@ HEAVY = {
     "peft",
     "llama_cpp",
     "gguf",
+    "optuna",
+    "sqlalchemy",
     "scipy",
     "sacrebleu",
     "sentence_transformers",

@@ -29,6 +29,7 @@ COMMANDS = {
     "preferences": ("tui.cli.preferences", "preferences", "Preference pairs of a category, and contradictions."),
     "candidates": ("tui.cli.candidates", "candidates", "Let a model answer prompts several times, scored and ranked."),
     "stats": ("tui.cli.data", "stats", "Totals by category, tier and source; runs, versions, win rates."),
+    "search": ("tui.cli.search", "search", "Search for good training settings of a category, trial by trial."),
     "worker": ("tui.cli.worker", "worker", "Train by itself whenever enough new feedback is there."),
     "hooks": ("tui.cli.hooks", "hooks", "List, try and deliver what other programs are told of the loop."),
     "train": ("tui.cli.runs", "train", "Train a new version of a category from its feedback."),

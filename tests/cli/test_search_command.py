@@ -9,7 +9,7 @@ from cli_kit import Run
 
 from core.config import Config
 from core.paths import Home
-from core.search_study import Spec, create, open_storage, prepare, spec_of
+from core.search.study import Spec, create, open_storage, prepare, spec_of
 from core.train.config import TrainSettings, configured
 from core.train.search_space import suggest
 from tui.__main__ import COMMANDS

@@ -11,16 +11,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from core import search, search_study, search_tries
 from core.demo import SEED_FEEDBACK
 from core.errors import ConflictError, RunError, StoreError
 from core.loop import LearningLoop
 from core.paths import Home
-from core.search import Search
-from core.search_defaults import applied, apply, forget
-from core.search_process import Figures
-from core.search_study import FILE, Overview, best, newest, open_storage, overview, prepare
-from core.search_tries import DIVERGED, Moment
+from core.search import search
+from core.search import study as search_study
+from core.search import tries as search_tries
+from core.search.defaults import applied, apply, forget
+from core.search.process import Figures
+from core.search.search import Search
+from core.search.study import FILE, Overview, best, newest, open_storage, overview, prepare
+from core.search.tries import DIVERGED, Moment
 from core.train.config import TrainSettings
 from core.train.preflight import preflight
 from core.train.search_space import params_of, suggest

@@ -16,8 +16,8 @@ from process_kit import PATIENCE, ROOT, cli, environment, fill
 
 from core.loop import LearningLoop
 from core.paths import Home
-from core.search_process import PROGRESS
-from core.search_study import overview
+from core.search.process import PROGRESS
+from core.search.study import overview
 from core.train.launch import process_started
 from storage import runs
 
@@ -42,7 +42,7 @@ import sys
 from pathlib import Path
 from core.loop import LearningLoop
 from core.paths import Home
-from core.search import Search
+from core.search.search import Search
 with LearningLoop(Home(Path(sys.argv[1]))) as loop:
     Search(loop, "erd", "demo", trials=2, limit=20).run(lambda moment: print(moment.kind, moment.trial, flush=True))
 """
@@ -75,7 +75,7 @@ def trial_processes(home: Home) -> list[int]:
             words = place.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"core.search_trial" in words and str(home.root).encode() in words:
+        if b"core.search.trial" in words and str(home.root).encode() in words:
             found.append(int(place.parent.name))
     return [pid for pid in found if process_started(pid) is not None]
 

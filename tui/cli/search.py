@@ -12,10 +12,10 @@ from core.config import load_config
 from core.errors import NotFoundError
 from core.loop import LearningLoop
 from core.paths import Home
-from core.search import Search
-from core.search_defaults import applied, apply, forget, search_base
-from core.search_study import Overview, Trial, overview
-from core.search_tries import Moment, describe
+from core.search.defaults import applied, apply, forget, search_base
+from core.search.search import Search
+from core.search.study import Overview, Trial, overview
+from core.search.tries import Moment, describe
 from core.training import named_base
 from storage.db import open_store
 from tui.cli.output import ProgressLine, bar, home_option_hint, json_option, print_json, table, with_home

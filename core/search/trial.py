@@ -1,4 +1,4 @@
-"""The process of one trial of a search: `python -m core.search_trial --home FOLDER --folder FOLDER --parent PID`.
+"""The process of one trial of a search: `python -m core.search.trial --home FOLDER --folder FOLDER --parent PID`.
 
 It trains on the frozen dataset and lets the result answer validation prompts; no version comes of it. In its folder it
 reads `task.json`, appends its figures to `progress.jsonl`, and leaves `result.json` at its end. Killed or stopped, the
@@ -28,7 +28,7 @@ from core.categories import category, load_categories
 from core.config import load_config
 from core.errors import FinetuneError, RunError
 from core.paths import Home, write_whole
-from core.search_process import LOCK, PROGRESS, RESULT, TASK
+from core.search.process import LOCK, PROGRESS, RESULT, TASK
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings
 from core.train.memory import out_of_memory
@@ -166,7 +166,7 @@ def _outcome(home: Home, folder: Path, lines: Lines) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point of the process."""
-    parser = argparse.ArgumentParser(prog="core.search_trial")
+    parser = argparse.ArgumentParser(prog="core.search.trial")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)

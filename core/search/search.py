@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.categories import category, select_of
 from core.errors import ConflictError, RunError
-from core.search_defaults import applied, search_base
-from core.search_process import TrialProcess
-from core.search_study import Overview, Spec, create, done, newest, open_storage, overview_of, prepare, spec_of, studies
-from core.search_tries import MOST_FAILURES, Moment, Tries, try_again
+from core.search.defaults import applied, search_base
+from core.search.process import TrialProcess
+from core.search.study import Overview, Spec, create, done, newest, open_storage, overview_of, prepare, spec_of, studies
+from core.search.tries import MOST_FAILURES, Moment, Tries, try_again
 from core.train.config import TrainSettings, configured
 from core.train.preflight import preflight
 from core.train.presets import resolve_base

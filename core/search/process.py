@@ -49,7 +49,7 @@ class TrialProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / RESULT).unlink(missing_ok=True)
         write_whole(self.folder / TASK, json.dumps(task))
-        command = [sys.executable, "-P", "-m", "core.search_trial", "--home", str(self._home.root)]
+        command = [sys.executable, "-P", "-m", "core.search.trial", "--home", str(self._home.root)]
         command += ["--folder", str(self.folder), "--parent", str(os.getpid())]
         pid = start(command, self.folder / LOG, cwd=self._home.root)
         self._process = pid, process_started(pid)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core.errors import RunError
-from core.search_process import TrialProcess
-from core.search_study import done, spec_of
+from core.search.process import TrialProcess
+from core.search.study import done, spec_of
 from core.train.config import TrainSettings
 from core.train.preflight import preflight
 from core.train.presets import resolve_base

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.errors import RunError
-from core.search_study import Overview
+from core.search.study import Overview
 from core.train.presets import PRESETS
 from storage import ui_state
 from storage.db import Store

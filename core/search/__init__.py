@@ -1,0 +1,1 @@
+"""The search for good training settings: trials on one frozen dataset, with Optuna."""
