@@ -44,6 +44,7 @@ class MemoryVerdict:
 
 def read_choices(home: Home) -> FormChoices:
     """Read what can be chosen. Raises FinetuneError for a fault in the configuration."""
+    from core.search.defaults import applied
     from core.train.config import configured
     from core.train.presets import PRESETS
 
@@ -51,9 +52,10 @@ def read_choices(home: Home) -> FormChoices:
     known = load_categories(home)
     with open_store(home.store) as store:
         counts = {one.category: one.total for one in events.category_counts(store, now=time.time())}
-    names = sorted(known, key=lambda name: (-counts.get(name, 0), name))
-    bases = {name: known[name].base_model or config.train.base_model for name in names}
-    start = configured(config, bases[names[0]] if names else config.train.base_model)
+        names = sorted(known, key=lambda name: (-counts.get(name, 0), name))
+        bases = {name: known[name].base_model or config.train.base_model for name in names}
+        first = bases[names[0]] if names else config.train.base_model
+        start = configured(config, first) | (applied(store, names[0], first) if names else {})
     return FormChoices(
         [(f"{name} · {counts.get(name, 0):,} recorded", name) for name in names],
         bases,
