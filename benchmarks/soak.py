@@ -62,6 +62,7 @@ class Outcome:
     finished: int
     attempts: int
     versions: int
+    unproved: int
     seconds: float
     problems: tuple[str, ...]
 
@@ -162,7 +163,13 @@ def outcome(loop: LearningLoop, fed: int, kills: int, killed_runs: int, seconds:
     folders = {path.name for path in (loop.home.models / "demo" / CATEGORY).glob("v*")}
     if folders != {f"v{number}" for number in range(len(made) + 1)}:
         problems.append(f"the folders are {sorted(folders)}")
-    problems += [f"run {run.id} is {run.status}: {run.error}" for run in all_runs if run.status != "finished"]
+    # A version that does not pass its proof ends its run as failed, and must: nobody may serve it.
+    unproved = {version.run_id for version in made if not version.proved}
+    problems += [
+        f"run {run.id} is {run.status}: {run.error}"
+        for run in all_runs
+        if run.status != "finished" and run.id not in unproved
+    ]
     for run in all_runs:
         known = datasets.learned_event_ids(store, run.start_version) if run.start_version is not None else set()
         new = {item.event_id for item in datasets.items(store, run.dataset_id, "train") if item.origin == "event"}
@@ -180,6 +187,7 @@ def outcome(loop: LearningLoop, fed: int, kills: int, killed_runs: int, seconds:
         finished=sum(run.status == "finished" for run in all_runs),
         attempts=sum(run.attempts for run in all_runs),
         versions=len(made),
+        unproved=len(unproved),
         seconds=round(seconds, 1),
         problems=tuple(problems),
     )

@@ -58,11 +58,12 @@ class Bounds:
 # A structural fault (rotary order, a norm, the frequencies) gives a KL of 0.2 and more, float16 arithmetic under 1e-4.
 # float16 sums move logits by up to some 1e-3, so a smaller gap than `near_tie` may fall either way.
 F16 = Bounds(kl_max=1e-2, kl_mean=1e-3, top1=0.99, near_tie=1e-2, greedy=1.0, stops=1.0)
-# One unlucky position in two thousand can move far under rounding (0.02 to 0.1 measured on a good Q8_0 file of the
-# demonstration model); a structural fault moves them all, so the mean and the agreement are what catch it.
-EIGHT_BIT = Bounds(kl_max=0.5, kl_mean=5e-3, top1=0.95, near_tie=0.1, greedy=0.75, stops=0.8)
-FIVE_BIT = Bounds(kl_max=1.0, kl_mean=5e-2, top1=0.9, near_tie=0.3, greedy=0.5, stops=0.8)
-FOUR_BIT = Bounds(kl_max=2.0, kl_mean=0.15, top1=0.8, near_tie=0.5, greedy=0.3, stops=0.7)
+# One unlucky position in two thousand can move far under rounding (0.02 to 0.2 measured on good Q8_0 files of the
+# demonstration model, 0.91 once in fifty versions); a structural fault moves them all, so the mean and the agreement
+# are what catch it.
+EIGHT_BIT = Bounds(kl_max=2.0, kl_mean=5e-3, top1=0.95, near_tie=0.1, greedy=0.75, stops=0.8)
+FIVE_BIT = Bounds(kl_max=2.0, kl_mean=5e-2, top1=0.9, near_tie=0.3, greedy=0.5, stops=0.8)
+FOUR_BIT = Bounds(kl_max=4.0, kl_mean=0.15, top1=0.8, near_tie=0.5, greedy=0.3, stops=0.7)
 BOUNDS = {
     "f16": F16,
     "q8_0": EIGHT_BIT,
