@@ -19,11 +19,9 @@ from core.errors import ConflictError, FinetuneError
 from core.hooks.delivery import deliver_due
 from core.paths import Home
 from core.release.registry import version_of_run
-from core.run_context import Stopped
-from core.stages import Stages
 from core.train.launch import launch, process_started
 from core.train.memory import out_of_memory
-from core.train.reporter import Reporter
+from core.train.reporter import Reporter, Stopped
 from storage import runs
 from storage.db import Store, open_store
 
@@ -66,6 +64,9 @@ def _ended(store: Store, home: Home, run_id: int) -> int:
         with reporter:
             run = runs.get(store, run_id)
             reporter.note(f"Run {run_id} for {run.category} on {run.base_model}, process {os.getpid()}.")
+            # Only after the claim: the stages bring much along, and whoever waits should see that the run goes on.
+            from core.stages import Stages
+
             Stages(store, home, run, reporter).work()
         status = "finished"
     except Stopped:

@@ -9,16 +9,12 @@ from core.paths import Home
 from core.select.held_out import held_out_events
 from core.train.config import TrainSettings
 from core.train.presets import resolve_base
-from core.train.reporter import Reporter
+from core.train.reporter import Reporter, Stopped
 from storage import runs
 from storage.db import Store
 from storage.rows import EventRow, RunRow, RunStage
 
 _NOTES_PER_STAGE = 10
-
-
-class Stopped(Exception):
-    """Somebody asked the run to stop; what is done is kept."""
 
 
 class RunContext:

@@ -17,8 +17,8 @@ from core.release.base_version import base_version
 from core.release.export import Export, check_json, export_and_prove
 from core.release.files import version_problem
 from core.release.registry import Origin, register, staging, version_name, version_of_run
-from core.run_context import RunContext, Stopped
-from core.train.reporter import Reporter
+from core.run_context import RunContext
+from core.train.reporter import Reporter, Stopped
 from core.training import adapter_of, require_start
 from core.trials import Trials
 from storage import datasets, versions

@@ -18,6 +18,10 @@ FLUSH_SECONDS: Final = 0.5
 HEARTBEAT_SECONDS: Final = 5.0
 
 
+class Stopped(Exception):
+    """Somebody asked the run to stop; what is done is kept."""
+
+
 class Progress(Protocol):
     """Who listens to a recipe."""
 

@@ -19,9 +19,9 @@ from core.errors import ModelError, RunError
 from core.loop import LearningLoop
 from core.paths import Home
 from core.release.files import version_problem
-from core.run_context import Stopped
 from core.stages import Stages
 from core.train import launch as launching
+from core.train.reporter import Stopped
 from storage import datasets, outbox, runs
 from storage.db import Store
 from storage.rows import RunRow
