@@ -30,7 +30,10 @@ class Dispatcher:
 
         Takes up to `LOST_AFTER` seconds where a process was killed just now.
         """
+        before = self._launched.get(run_id)
         self._settle()
+        if self._launched.get(run_id) != before:
+            return  # it waited for its turn, and has just been started
         run = runs.get(self.store, run_id)
         if run.status == "finished":
             raise RunError(
