@@ -52,12 +52,19 @@ class Plan:
 
 
 def start_run(
-    store: Store, home: Home, config: Config, plan: Plan, *, check_stop: Callable[[], None] = lambda: None
+    store: Store,
+    home: Home,
+    config: Config,
+    plan: Plan,
+    *,
+    check_stop: Callable[[], None] = lambda: None,
+    found: Eligible | None = None,
 ) -> int:
     """Selects and freezes the dataset of a run and queues it; the run's id. Nothing is queued that could not end well.
 
-    Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. Raises
-    FinetuneError, for a plan of the worker also where another run of the category is open by now.
+    Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. `found` saves
+    looking through the category again. Raises FinetuneError, for a plan of the worker also where another run of the
+    category is open by now.
     """
     from core.select.dataset import eligible_of, freeze, select_dataset
 
@@ -70,7 +77,7 @@ def start_run(
     wanted = TrainSettings.from_mapping(own)
     constants = select_of(plan.category, config)
     now = time.time()
-    found = eligible_of(store, home, plan.category, now=now, config=config)
+    found = found or eligible_of(store, home, plan.category, now=now, config=config)
     limit, known = plan.limit, learned(store, plan.start)
     if plan.origin == "adaptive" and limit is not None:
         limit, known = with_missed(found, datasets.taken_event_ids(store, plan.category.name, base), known, limit)

@@ -22,7 +22,7 @@ from core.next_step import stage
 from core.teller import HOOK_SECONDS, Teller, delivered
 from core.train.config import QUICK_PROMPTS
 from core.train.presets import resolve_base
-from core.triggers import Decision, decide, fewest_fresh
+from core.triggers import decide, fewest_fresh
 from core.worker_report import Report, Step, Waiting
 from storage import datasets, events, runs, versions
 from storage.rows import CategoryCounts, RunRow
@@ -178,6 +178,8 @@ class Worker:
         waits: Callable[[str], Waiting],
         thorough: bool,
     ) -> Step | Waiting | None:
+        from core.select.dataset import describe_eligible, eligible_of
+
         base = own.base_model
         named = training.named_base(base, self.loop.home)
         unchanged = self._seen.get(own.name) == _without_age(counts)
@@ -190,7 +192,9 @@ class Worker:
         if fresh < fewest_fresh(settings) and not thorough:
             self._seen[own.name] = _without_age(counts)  # what was not due is not due again until something changes
             return waits(f"{own.name}: at most {max(0, fresh)} of {fewest_fresh(settings)} fresh examples")
-        decision, summary = self._decide(own, settings, now)
+        found = eligible_of(self.loop.store, self.loop.home, own, now=now, config=self.loop.config)
+        decision = decide(training.outlook(self.loop.store, self.loop.home, self.loop.config, own, found), settings)
+        summary = describe_eligible(own.name, found)
         if not decision.due:
             self._seen[own.name] = _without_age(counts)
             return waits(f"{summary}; {decision.reason}")
@@ -209,19 +213,11 @@ class Worker:
             origin="adaptive",
         )
         run_id = training.start_run(
-            self.loop.store, self.loop.home, self.loop.config, plan, check_stop=self._check_stop
+            self.loop.store, self.loop.home, self.loop.config, plan, check_stop=self._check_stop, found=found
         )
         self.loop.dispatcher.tend()
         going_on = f", going on from {start.name}" if start else ""
         return Step("started", f"{summary}; run {run_id} with {decision.reason}{going_on}", own.name, run_id)
-
-    def _decide(self, own: Category, settings: Loop, now: float) -> tuple[Decision, str]:
-        from core.select.dataset import describe_eligible, eligible_of
-
-        loop = self.loop
-        found = eligible_of(loop.store, loop.home, own, now=now, config=loop.config)
-        outlook = training.outlook(loop.store, loop.home, loop.config, own, found)
-        return decide(outlook, settings), describe_eligible(own.name, found)
 
     def _check_stop(self) -> None:
         if self.stop.is_set():
