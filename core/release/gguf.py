@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from core.errors import ExportError
 from core.paths import free_bytes
-from core.release import gguf_llama
-from core.release.gguf_plan import Family, TensorPlan, integer
-from core.release.gguf_tokenizer import GgufTokenizer, read_json, read_tokenizer
+from core.release.families import FAMILIES, Family, TensorPlan
+from core.release.families.plan import integer
 from core.release.quantize import GgufFile, quantize
+from core.release.vocabulary import GgufTokenizer, read_json, read_tokenizer
 from core.release.weights import Weights
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
-# Architecture named in config.json -> the module that knows it.
-FAMILIES: Mapping[str, Family] = {"LlamaForCausalLM": gguf_llama}
-
-F16_FILE_TYPE = 1
+# `general.file_type` of the file before llama.cpp's last pass over it.
+FILE_TYPES = {"F16": 1, "BF16": 32}
+ITEM_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 QUANTIZATION_VERSION = 2
 
 
@@ -31,9 +31,10 @@ def export_gguf(
 ) -> GgufFile:
     """Write a merged safetensors model as a GGUF file of the given kind (see `quantize.KINDS`).
 
-    Matrices are written as float16, vectors as float32, one tensor in memory at a time; the last pass over the file is
-    llama.cpp's own, which also checks it. The same folder always gives the same bytes. `name` goes into the file
-    (default: the folder's name); `progress(done, total)` counts bytes.
+    Matrices are written as float16, vectors as float32, some rows in memory at a time; the last pass over the file is
+    llama.cpp's own, which also checks it. Quantised kinds are made of bfloat16 matrices as they are, without rounding
+    them to float16 first. The same folder always gives the same bytes. `name` goes into the file (default: the
+    folder's name); `progress(done, total)` counts bytes.
     The file is there whole or not at all. Raises ExportError where the model cannot be exported, with the reason.
     """
     config = read_json(model_dir / "config.json")
@@ -44,8 +45,16 @@ def export_gguf(
         )
     tokenizer = read_tokenizer(model_dir, config, integer(config, "vocab_size"))
     metadata = family.metadata(config)
-    plans = list(family.tensors(config, Weights(model_dir)))
-    total = sum(_bytes(plan) for plan in plans)
+    done = 0
+
+    def written(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
+    entries = [_Entry(plan, _kept_as(plan, kind), written) for plan in family.tensors(config, Weights(model_dir))]
+    total = sum(entry.nbytes for entry in entries)
     if free_bytes(target.parent) < 2 * total + (64 << 20):
         raise ExportError(
             f"The export needs {2 * total / 1e9:.1f} GB in {target.parent}, and that much is not free.",
@@ -56,7 +65,7 @@ def export_gguf(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         label = name or model_dir.resolve().name
-        _write(raw, family.architecture, plans, name=label, metadata=metadata, tokenizer=tokenizer, progress=progress)
+        _write(raw, family.architecture, entries, name=label, metadata=metadata, tokenizer=tokenizer)
         return quantize(raw, target, kind)
     except OSError as error:
         raise ExportError(
@@ -79,22 +88,37 @@ def _family(config: Mapping[str, Any]) -> Family:
     return family
 
 
-def _bytes(plan: TensorPlan) -> int:
-    items = 1
-    for n in plan.shape:
-        items *= n
-    return items * (4 if plan.full_precision else 2)
+class _Entry:
+    """One tensor on its way into the file: the writer asks for its size and has it write itself, block by block."""
+
+    def __init__(self, plan: TensorPlan, kept_as: str, written: Callable[[int], None]) -> None:
+        self.plan = plan
+        self.kept_as = kept_as
+        self.nbytes = ITEM_BYTES[kept_as] * math.prod(plan.shape)
+        self._written = written
+
+    def tofile(self, file: BinaryIO) -> None:
+        """Write the values at the file's position."""
+        for block in self.plan.blocks():
+            values = _stored(block, self.kept_as, self.plan.name)
+            values.tofile(file)
+            self._written(values.nbytes)
+
+
+def _kept_as(plan: TensorPlan, kind: str) -> str:
+    if plan.full_precision:
+        return "F32"
+    return "BF16" if plan.stored == "BF16" and kind != "f16" else "F16"
 
 
 def _write(
     path: Path,
     architecture: str,
-    plans: list[TensorPlan],
+    entries: list[_Entry],
     *,
     name: str,
     metadata: Mapping[str, int | float | str],
     tokenizer: GgufTokenizer,
-    progress: Progress | None,
 ) -> None:
     import gguf
     import numpy as np
@@ -102,58 +126,36 @@ def _write(
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_type("model")
     writer.add_name(name)
-    writer.add_file_type(F16_FILE_TYPE)
+    writer.add_file_type(FILE_TYPES["BF16" if any(entry.kept_as == "BF16" for entry in entries) else "F16"])
     writer.add_quantization_version(QUANTIZATION_VERSION)
     for key, value in metadata.items():
         add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)]
         add(f"{architecture}.{key}", value)
-    _add_tokenizer(writer, tokenizer)
-    for plan in plans:
-        dtype = np.dtype(np.float32 if plan.full_precision else np.float16)
-        writer.add_tensor_info(plan.name, plan.shape, dtype, _bytes(plan))
+    tokenizer.add_to(writer)
+    for entry in entries:
+        kind = gguf.GGMLQuantizationType[entry.kept_as]
+        writer.add_tensor_info(entry.plan.name, entry.plan.shape, np.dtype(np.float16), entry.nbytes, kind)
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        done, total = 0, sum(_bytes(plan) for plan in plans)
-        for plan in plans:
-            writer.write_tensor_data(_values(plan))
-            done += _bytes(plan)
-            if progress is not None:
-                progress(done, total)
+        for entry in entries:
+            writer.write_tensor_data(cast("npt.NDArray[Any]", entry))  # of which it needs the size and `tofile`
     finally:
         writer.close()
 
 
-def _add_tokenizer(writer: Any, tokenizer: GgufTokenizer) -> None:
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(tokenizer.pre)
-    writer.add_token_list(tokenizer.tokens)
-    writer.add_token_types(tokenizer.types)
-    writer.add_token_merges(tokenizer.merges)
-    for add, token in (
-        (writer.add_bos_token_id, tokenizer.bos),
-        (writer.add_eos_token_id, tokenizer.eos),
-        (writer.add_eot_token_id, tokenizer.eot),
-        (writer.add_pad_token_id, tokenizer.pad),
-    ):
-        if token is not None:
-            add(token)
-    writer.add_add_bos_token(tokenizer.add_bos)
-    writer.add_add_eos_token(tokenizer.add_eos)
-    if tokenizer.chat_template:
-        writer.add_chat_template(tokenizer.chat_template)
-
-
-def _values(plan: TensorPlan) -> npt.NDArray[Any]:
+def _stored(block: npt.NDArray[Any], kind: str, name: str) -> npt.NDArray[Any]:
     import numpy as np
 
     with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(plan.load(), dtype=np.float32 if plan.full_precision else np.float16)
+        values = np.ascontiguousarray(block, dtype=np.float16 if kind == "F16" else np.float32)
     if not np.isfinite(values).all():
         raise ExportError(
-            f"The tensor {plan.name} holds values that are not numbers or too large for float16.",
+            f"The tensor {name} holds values that are not numbers or too large for float16.",
             title="The weights are damaged",
             hint="The training run diverged; train again with a lower learning rate.",
         )
+    if kind == "BF16":  # the values came from bfloat16: their lower halves are zero
+        return (values.view(np.uint32) >> 16).astype(np.uint16)
     return values

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ExportError, ModelError
-from core.release.gguf_tokenizer import read_json
 from core.release.reference import quiet
+from core.release.vocabulary import read_json
 from core.release.weights import Weights
 from storage.db import flush
 

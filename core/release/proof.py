@@ -16,7 +16,7 @@ from core.backends.backend import Message
 from core.backends.llamacpp import LlamaCppBackend
 from core.errors import BackendError, ProofError
 from core.release.proof_answers import MOST_PROMPTS, Answers, kl_divergence
-from core.release.proof_texts import chat_shapes, parity_texts
+from core.release.proof_texts import chat_shapes, comparable, parity_texts
 from core.release.reference import Reference
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _special_tokens(reference: Reference, backend: LlamaCppBackend, model: str, 
     ]
     ends = backend.end_tokens(model)
     wrong += [f"token {end} does not end an answer" for end in reference.end_ids if end not in ends]
-    text = "A text, encoded as a whole."
+    text = comparable(["A text, encoded as a whole."], reference.tokenizer)[0]
     if backend.tokenize(model, text, add_special=True, parse_special=True) != reference.encode(text, add_special=True):
         wrong.append("plain encoding puts other tokens before or after a text")
     more = sorted(set(ends) - set(reference.end_ids))
@@ -199,6 +199,7 @@ def _special_tokens(reference: Reference, backend: LlamaCppBackend, model: str, 
 def _token_parity(reference: Reference, backend: LlamaCppBackend, model: str, prompts: Sequence[Prompt]) -> ProofCheck:
     texts = parity_texts(reference.tokenizer.all_special_tokens)
     texts += [message.content for prompt in prompts for message in prompt]
+    texts = comparable(texts, reference.tokenizer)
     texts += [reference.render(prompt) for prompt in prompts]
     differ = [
         text

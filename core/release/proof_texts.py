@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 from core.backends.backend import Message
+from core.release.vocabulary.prefix import FIRST_ONLY
+from core.release.vocabulary.splitting import NFC, steps_of
 
 _WORDS = (
     "", " ", "a", "Hello", "Hello world", " Hello world", "hello  world", "HELLO WORLD", "The quick brown fox.",
@@ -22,7 +27,7 @@ _SPACES = (
     "  ", "   ", "    ", "\t", "\t\t", "\n", "\n\n", "\n\n\n", "\r\n", "\r", " \n", "\n ", " \n \n ", "a\n\nb",
     "a \n b", "a\t b", "  leading", "trailing  ", "a    b     c", "\u00a0", "a\u00a0b", "\u2003em", "\u3000",
     "\u200bzero", "x\u2028y", "\x0b\x0c", "tab\tin\tline", "    indented\n        twice\n", "line\r\nline\r\n",
-    "end \n",
+    "end \n", " " * 16, "x" + " " * 31 + "y", " " * 70, "\n" * 10, "\t" * 9, " \t \t ", "a \u00a0 b",
 )  # fmt: skip
 _CODE = (
     "def f(x):\n    return x + 1\n", "for (int i = 0; i < 10; ++i) { a[i] *= 2; }",
@@ -43,6 +48,7 @@ _SYMBOLS = (
     "😀", "😀😀😀", "👨‍👩‍👧‍👦", "🇩🇪🇫🇷", "👍🏽", "a😀b", "→ ← ↔ ⇒", "∑∫√∞≠≤≥", "€ £ ¥ ¢", "— – … « » „ “ ”",
     "•◦▪", "©®™", "!!!", "???", "...", ". . .", "?!?!", "-----", "=====", "*****", "#####", "~~~", "^^^", "|||",
     "@@@", "&&&", "a_b_c", "a--b", "“quoted”", "e\u0301 (two code points)", "é (one code point)", "A\u030a",
+    "▁", "a▁b", "▁▁ ▁", "<0x0A>", "<0xe2>", "Ġ", "[PAD0]", "aaaaaaaaaaa", "hahahahaha", "=-=-=-=-=-=",
     "\ufeffmark", "\u202eright to left", "\x00null", "\x1b[31mred", "\x7f", "\ud7ff", "\ufffd", "\U0010ffff",
 )  # fmt: skip
 
@@ -54,6 +60,26 @@ def parity_texts(special_tokens: Iterable[str]) -> list[str]:
         texts += [token, f"a{token}b", f"a {token} b", f"{token}{token}", f"{token}\n{token[:-1]}"]
     texts += [" ".join(_DIGITS), " ".join(_CONTRACTIONS), "\n".join(_CODE), "".join(_SCRIPTS), "".join(_SYMBOLS)]
     return texts
+
+
+def comparable(texts: Iterable[str], tokenizer: Any) -> list[str]:
+    """The texts on which llama.cpp can be held to a tokenizer of Hugging Face (a fast one).
+
+    llama.cpp does not fold text into the form NFC: where the tokenizer does, texts in another form are left out. It
+    cannot put a space before the first word of a text only: where the tokenizer does, every text begins with the token
+    that chats begin with.
+    """
+    backend = tokenizer.backend_tokenizer
+    texts = list(texts)
+    if NFC in _steps(backend.normalizer):
+        texts = [text for text in texts if unicodedata.is_normalized("NFC", text)]
+    if _steps(backend.pre_tokenizer) == FIRST_ONLY and tokenizer.bos_token:
+        texts = [text if text.startswith(tokenizer.bos_token) else tokenizer.bos_token + text for text in texts]
+    return texts
+
+
+def _steps(part: Any) -> tuple[tuple[object, ...], ...]:
+    return () if part is None else steps_of(json.loads(part.__getstate__()))
 
 
 def chat_shapes() -> list[tuple[tuple[Message, ...], bool]]:

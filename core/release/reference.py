@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.backends.backend import Message
 from core.errors import ModelError
+from core.release.vocabulary.loading import load_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,10 +30,8 @@ class Reference:
 
     @cached_property
     def tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
         with _loading(self._folder):
-            return AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+            return load_tokenizer(self._folder)
 
     @cached_property
     def _model(self) -> Any:

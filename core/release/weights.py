@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MOST_HEADER_BYTES = 100 << 20  # the format's own limit
+MOST_ITEMS_AT_ONCE = 1 << 23  # values compared at once
 ITEM_BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 
 
@@ -50,16 +51,35 @@ class Weights:
         """Raises ExportError where there is no such tensor."""
         return self._get(name).shape
 
-    def read(self, name: str) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
-        """The values: float16 as stored, bfloat16 and float32 as float32."""
+    def dtype(self, name: str) -> str:
+        """How the values are stored: F16, BF16 or F32."""
+        return self._get(name).dtype
+
+    def read(
+        self, name: str, start: int = 0, stop: int | None = None
+    ) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
+        """The values, or rows `start` to `stop` of them: float16 as stored, bfloat16 and float32 as float32."""
         import numpy as np
 
         tensor = self._get(name)
         kind = {"F16": "<f2", "BF16": "<u2", "F32": "<f4"}[tensor.dtype]
-        stored = np.memmap(tensor.file, dtype=kind, mode="r", offset=tensor.offset, shape=tensor.shape)
+        stored = np.memmap(tensor.file, dtype=kind, mode="r", offset=tensor.offset, shape=tensor.shape)[start:stop]
         if tensor.dtype == "BF16":  # the upper half of a float32
             return (stored.astype(np.uint32) << 16).view(np.float32)
         return stored
+
+    def equal(self, first: str, second: str) -> bool:
+        """Do two tensors hold the same values? Compared some rows at a time."""
+        import numpy as np
+
+        shape = self.shape(first)
+        if shape != self.shape(second):
+            return False
+        step = max(1, MOST_ITEMS_AT_ONCE // max(1, shape[-1]))
+        return all(
+            np.array_equal(self.read(first, start, start + step), self.read(second, start, start + step))
+            for start in range(0, shape[0], step)
+        )
 
     def _get(self, name: str) -> StoredTensor:
         if name not in self._tensors:

@@ -16,10 +16,11 @@ from tiny_llama import TEMPLATE
 
 from core.errors import ExportError
 from core.paths import sha256_of
+from core.release.families.llama import FAMILY, interleave_halves, part_halves
+from core.release.families.rope import FREQUENCIES, factor_tensors
 from core.release.gguf import export_gguf
-from core.release.gguf_llama import interleave_halves, rope_factors
-from core.release.gguf_tokenizer import SHORTEST_COMMENT, TEMPLATE_COMMENT, padded_template, pre_tokenizer
 from core.release.quantize import GgufFile, quantize
+from core.release.vocabulary import SHORTEST_COMMENT, TEMPLATE_COMMENT, padded_template, pre_tokenizer
 from core.release.weights import Weights
 
 
@@ -127,7 +128,7 @@ class TestRefused:
             ("config.json", {"vocab_size": 500}, "has shape"),
             ("config.json", {"vocab_size": 100}, "embeddings for 100 tokens only"),
             ("config.json", {"tie_word_embeddings": False}, "no tensor lm_head.weight"),
-            ("config.json", {"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
+            ("config.json", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}, "dynamic"),
             ("config.json", {"rope_parameters": {"rope_type": "llama3", "factor": 2.0}}, "without low_freq_factor"),
             ("config.json", {"quantization_config": {"bits": 4}}, "quantised"),
             ("tokenizer.json", {"normalizer": {"type": "NFC"}}, "normalises"),
@@ -201,6 +202,7 @@ class TestParts:
         for i in range(half):
             assert np.array_equal(moved[:, 2 * i], original[:, i])
             assert np.array_equal(moved[:, 2 * i + 1], original[:, half + i])
+        assert np.array_equal(part_halves(interleave_halves(weight, heads), heads), weight)
 
     def test_rope_factors_are_those_of_transformers(self) -> None:
         from transformers import LlamaConfig
@@ -216,14 +218,13 @@ class TestParts:
         }
         config = LlamaConfig(hidden_size=2048, num_attention_heads=32, head_dim=64, rope_parameters=rope)
         scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
-        factors = rope_factors(config.to_dict())
-        assert factors is not None
+        factors = factor_tensors(FAMILY.rope(config.to_dict()), 64)[FREQUENCIES]
         plain = 500000.0 ** (-np.arange(0, 64, 2) / 64)
         assert np.allclose(plain / factors, scaled.numpy(), rtol=1e-5)
         assert factors.min() == 1.0
         assert factors.max() == pytest.approx(32.0)
         older = {**config.to_dict(), "rope_parameters": None, "rope_theta": 500000.0, "rope_scaling": rope}
-        assert np.array_equal(rope_factors(older), factors)  # type: ignore[arg-type]
+        assert np.array_equal(factor_tensors(FAMILY.rope(older), 64)[FREQUENCIES], factors)
 
     def test_template_comment(self) -> None:
         import jinja2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.backends.backend import Message
-from core.release.gguf_tokenizer import LLAMA_3_PATTERN
+from core.release.vocabulary import LLAMA_3_PATTERN
 
 SPECIAL = ("<pad>", "<bos>", "<end>", "<system>", "<user>", "<assistant>")
 TEMPLATE = (
