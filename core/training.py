@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from core.categories import Category, select_of
 from core.config import Config
@@ -21,17 +22,17 @@ from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings, configured
 from core.train.preflight import preflight
 from core.train.presets import resolve_base
+from core.train.search_space import LEARNING_RATES
 from core.triggers import Outlook
 from storage import ab_tests, datasets, events, runs, versions
 from storage.db import Store
 from storage.rows import RunOrigin, VersionRow
 
 if TYPE_CHECKING:
-    from core.select.alike.meaning import Meaning
-    from core.select.alike.vectors import Vectors
     from core.select.eligible import Eligible
 
 _GEOMETRY = ("rank", "alpha")
+_PREFERENCE_RATE: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,41 +67,40 @@ def start_run(
     looking through the category again. Raises FinetuneError, for a plan of the worker also where another run of the
     category is open by now.
     """
-    from core.select.dataset import eligible_of, freeze, select_dataset
+    from core.select.dataset import eligible_of, freeze, require_examples
+    from core.select.methods.selecting import Wanted, selected
 
     model = resolve_base(plan.base, home)
     # The process of the run may stand in another folder.
     base = named_base(plan.base, home)
-    own = {**default_settings(store, config, plan.category.name, base), "seed": plan.seed, **plan.settings}
+    own = default_settings(store, config, plan.category.name, base, {"seed": plan.seed, **_given(plan)})
     if plan.start is not None:
         own |= {name: plan.start.settings[name] for name in _GEOMETRY if name in plan.start.settings}
     wanted = TrainSettings.from_mapping(own)
     constants = select_of(plan.category, config)
     now = time.time()
-    found = found or eligible_of(store, home, plan.category, now=now, config=config)
     limit, known = plan.limit, learned(store, plan.start)
     if plan.origin == "adaptive" and limit is not None:
+        found = found or eligible_of(store, home, plan.category, now=now, config=config)
         limit, known = with_missed(found, datasets.taken_event_ids(store, plan.category.name, base), known, limit)
-    compares = plan.limit is not None or constants.augmentation
-    with _meaning(store, home, config, needed=compares) as meaning:
-
-        def embed(texts: Sequence[str]) -> Vectors:
-            check_stop()
-            return meaning.embed(texts)
-
-        selection = select_dataset(
-            store,
-            home,
-            plan.category,
-            now=now,
+    selection = selected(
+        store,
+        home,
+        config,
+        plan.category,
+        Wanted(
+            method=wanted.method,
             seed=plan.seed,
             limit=limit,
             level=level(store, plan.category.name) if limit and constants.curriculum else None,
-            config=config,
             learned=known,
-            meaning=replace(meaning, embed=embed),
-            found=found,
-        )
+            start=plan.start.id if plan.start else None,
+        ),
+        now=now,
+        found=found,
+        check_stop=check_stop,
+    )
+    require_examples(selection)
     check = preflight(model.path, wanted, selection.items, home.runs)
     check.require()
     with store.transaction(durable=True):
@@ -124,21 +124,27 @@ def start_run(
         )
 
 
-@contextmanager
-def _meaning(store: Store, home: Home, config: Config, *, needed: bool) -> Iterator[Meaning]:
-    """How texts are compared; without need for it no model is looked for, since one may take seconds to start."""
-    from core.select.alike.meaning import PLAIN, open_meaning
-
-    if not needed:
-        yield PLAIN
-        return
-    with open_meaning(store, home, config) as meaning:
-        yield meaning
+def _given(plan: Plan) -> Mapping[str, Any]:
+    """What the plan asks for. The worker counts fresh lessons, so it trains by the method that learns them."""
+    return {**plan.settings, "method": "sft"} if plan.origin == "adaptive" else plan.settings
 
 
-def default_settings(store: Store, config: Config, category_name: str, base: str) -> dict[str, Any]:
-    """The settings that a run starts with: the configured ones, and over them what a search found for the category."""
-    return {**configured(config, base), **applied(store, category_name, base)}
+def default_settings(
+    store: Store, config: Config, category_name: str, base: str, given: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The settings of a run: the configured ones, over them what a search found for the category, then what is `given`.
+
+    The rate that suits answers is far too high for preferences: where no learning rate was named beside the method, dpo
+    and kto take a twentieth of what sft would (with LoRA 1e-5 for 2e-4).
+    """
+    found = applied(store, category_name, base)
+    own = {**configured(config, base), **found, **given}
+    # A search trains by the configured method, so what it found suits that one.
+    suits = own["method"] == config.train.settings.get("method")
+    named = "learning_rate" in given or (suits and "learning_rate" in {**found, **config.train.settings})
+    if own["method"] != "sft" and not named:
+        own["learning_rate"] = max(LEARNING_RATES[0], own["learning_rate"] / _PREFERENCE_RATE)
+    return own
 
 
 def named_base(base: str, home: Home) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from storage.schema_001 import SCHEMA
 from storage.schema_002 import STEP as SCHEMA_2
 from storage.schema_003 import STEP as SCHEMA_3
+from storage.schema_004 import STEP as SCHEMA_4
 
 APPLICATION_ID = 0x46545549
 """Marks the file as this product's own (`PRAGMA application_id`, the letters FTUI)."""
@@ -31,7 +32,17 @@ def m003_selection_and_loop(connection: sqlite3.Connection) -> None:
     _run_script(connection, SCHEMA_3)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_capture, m003_selection_and_loop)
+def m004_preferences_as_data(connection: sqlite3.Connection) -> None:
+    """Examples with a rejected answer or a thumb, also of preferences that came without an event."""
+    _run_script(connection, SCHEMA_4)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_first_schema,
+    m002_capture,
+    m003_selection_and_loop,
+    m004_preferences_as_data,
+)
 
 
 def migrate(connection: sqlite3.Connection, *, now: float) -> None:

@@ -193,7 +193,8 @@ class DatasetItem:
     """One example of a frozen dataset, in training order. `weight` is mean 1 over the train split.
 
     `origin` is `event`, `replay` (from the dataset of an older version) or the name of the augmentation that made it
-    from its event.
+    from its event. `event_id` is 0 for a preference that came without an event. `rejected` is the answer that `target`
+    is preferred to, empty outside of pairs; `desirable` is False for an answer that a person disliked.
     """
 
     position: int
@@ -207,6 +208,8 @@ class DatasetItem:
     stage: str
     history: Sequence[Mapping[str, Any]] = field(default_factory=list)
     origin: str = "event"
+    rejected: str = ""
+    desirable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ class Selection:
     `counts`: considered, eligible, fresh (eligible and not learned yet), train, validation, test, corrections, hard,
     replay, augmented, waiting (failures that wait for a correction), mean_quality (numbers), held_back (kind →
     number), reasons (kind → up to three examples), stages and tiers (name → number, of the train split), not_augmented
-    (reason → number), faults (of the category's own reward function) and compared_by.
+    (reason → number), faults (of the category's own reward function) and compared_by. A selection by another method
+    than sft has its `method`, counts pairs (dpo) or thumbs (kto), and leaves out what does not apply.
     """
 
     category: str
@@ -60,6 +61,21 @@ _HELD_WORDS: Mapping[str, str] = {
     "generic": "as generic",
     "rejected by a human": "rejected by a human",
     "invalid correction": "for an invalid correction",
+    "invalid answer": "for an invalid answer",
+    "truncated": "as cut off",
+    "duplicate": "as duplicates",
+    "contradiction": "for contradicting others",
+    "empty": "as empty",
+    "empty pair": "for an empty side",
+    "liked by a human": "for rejecting what a person likes",
+    "taken back": "for a correction that was taken back",
+}
+_UNITS: Mapping[str, str] = {"dpo": "pairs ", "kto": "thumbs "}
+_NEXT: Mapping[str, str] = {
+    "sft": "Review some outputs: what you confirm or correct becomes an example.",
+    "dpo": "Correct outputs or compare answers to one prompt; `finetune-tui preferences CATEGORY --infer` makes pairs "
+    "of answers that are there, `finetune-tui candidates CATEGORY` lets a model write some.",
+    "kto": "Mark some outputs in review as good and some as bad, or train by another method (--method).",
 }
 
 
@@ -67,7 +83,8 @@ def describe(category: str, counts: Mapping[str, object]) -> str:
     """One sentence about the counts of a selection or a stored dataset."""
     held = counts.get("held_back")
     numbers = sorted(held.items(), key=lambda each: (-each[1], each[0])) if isinstance(held, Mapping) else []
-    text = f"{category}: {counts.get('eligible', 0)} of {counts.get('considered', 0)} eligible"
+    unit = _UNITS.get(str(counts.get("method")), "")
+    text = f"{category}: {counts.get('eligible', 0)} of {counts.get('considered', 0)} {unit}eligible"
     if not numbers:
         return text
     (kind, number), *rest = numbers
@@ -151,17 +168,32 @@ def eligible_of(store: Store, home: Home, category: Category, *, now: float, con
     )
 
 
+def require_examples(selection: Selection) -> Selection:
+    """The selection. Raises RunError where there is nothing to train on, or for kto only thumbs of one side."""
+    counts, method = selection.counts, str(selection.counts.get("method", "sft"))
+    if not counts.get("train"):
+        raise RunError(
+            f"There is no training example, so there is nothing to train on yet. {selection.summary}.",
+            title="No examples",
+            hint=_NEXT[method],
+        )
+    if method == "kto" and not (counts["desirable"] and counts["undesirable"]):
+        some, none = ("good", "bad") if counts["desirable"] else ("bad", "good")
+        raise RunError(
+            f"All {counts['train']} answers to train on were marked {some} and none {none}, but kto learns from the "
+            f"difference. {selection.summary}.",
+            title="Thumbs of one side only",
+            hint=_NEXT["kto"],
+        )
+    return selection
+
+
 def freeze(store: Store, selection: Selection, *, now: float) -> int:
     """Stores a selection for good and returns the id of the dataset; an equal one keeps its id.
 
-    Raises RunError when there is nothing to train on.
+    Raises RunError for one that nothing can be learned from, see `require_examples`.
     """
-    if not selection.counts.get("train"):
-        raise RunError(
-            f"There is nothing to train on yet. {selection.summary}.",
-            title="No examples",
-            hint="Review some outputs: what you confirm or correct becomes an example.",
-        )
+    require_examples(selection)
     return datasets.add(
         store,
         created_at=now,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.categories import Category
 from core.config import Select
 from core.select.alike.similarity import near_duplicates
-from core.select.held_out import held_out_from, keeps_test
+from core.select.held_out import parted, sides_of
 from core.select.lessons import Lesson, common_outputs, lessons_from
 from core.select.own_reward import Fault, RewardFunction
-from core.select.split import is_validation
 from core.validate.gate import Held
-from storage import datasets, events
+from storage import events
 from storage.db import Store
-from storage.rows import EventFilter, EventRow
-
-_VALIDATION_NEEDS = 20
+from storage.rows import EventRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +46,10 @@ def eligible(
 
     `own` is the category's own reward function, where it has one.
     """
-    considered = list(events.iter_events(store, EventFilter(category=category.name)))
-    trained = datasets.trained_event_ids(store, category.name)
-    test = held_out_from(considered, trained, limit=constants.max_test, percent=constants.held_out_percent)
-    held: dict[int, Held] = {}
-    trainable: list[EventRow] = []
-    trained_prompts = {event.prompt_hash for event in considered if event.id in trained}
-    for event in considered:
-        if keeps_test(event, len(considered), trained_prompts, constants.held_out_percent):
-            held[event.id] = Held("held out", "kept for testing")
-        else:
-            trainable.append(event)
+    sides = sides_of(store, category.name, constants)
+    considered, test = sides.considered, sides.test
+    held = {event_id: Held("held out", "kept for testing") for event_id in sorted(sides.kept)}
+    trainable = [event for event in considered if event.id not in sides.kept]
     passed: list[Lesson] = []
     found = lessons_from(
         trainable,
@@ -77,33 +67,10 @@ def eligible(
             passed.append(each)
     kept, repeats = _distinct(passed, test, constants.near_duplicate)
     held.update(repeats)
-    train, validation = _parts(kept, trained_prompts, constants)
-    return Eligible(len(considered), train, validation, test, held, own.faults if own else ())
-
-
-def _parts(
-    lessons: Sequence[Lesson], trained_prompts: Collection[str], constants: Select
-) -> tuple[list[Lesson], list[Lesson]]:
-    """Train and validation. A small category needs every example for training; a large one watches `max_validation`.
-
-    What was trained on once, while the category was small, does not watch: its loss would tell what is remembered.
-    """
-    if len(lessons) < _VALIDATION_NEEDS:
-        return list(lessons), []
-    watching = [
-        each
-        for each in lessons
-        if is_validation(each.event.bucket, constants.held_out_percent)
-        and each.event.prompt_hash not in trained_prompts
-    ]
-    watching.sort(key=lambda each: (each.event.prompt_hash, each.event.id))
-    last = watching[: constants.max_validation][-1].event.prompt_hash if watching else ""
-    # Cut between two prompts, never between two answers to one.
-    watched = {each.event.id for each in watching if each.event.prompt_hash <= last}
-    return (
-        [each for each in lessons if each.event.id not in watched],
-        [each for each in lessons if each.event.id in watched],
+    train, validation = parted(
+        kept, lambda each: (each.event.bucket, each.event.prompt_hash), sides.trained_prompts, constants
     )
+    return Eligible(len(considered), train, validation, test, held, own.faults if own else ())
 
 
 def _distinct(passed: list[Lesson], test: Sequence[EventRow], floor: float) -> tuple[list[Lesson], dict[int, Held]]:

@@ -85,21 +85,29 @@ def items_hash(items: Sequence[DatasetItem]) -> str:
             del values["history"]
         if each.origin == "event":
             del values["origin"]
+        if not each.rejected:
+            del values["rejected"]
+        if each.desirable:
+            del values["desirable"]
         digest.update(json.dumps(values, sort_keys=True).encode())
     return SCHEME + digest.hexdigest()
 
 
+def mean_one(strengths: Sequence[float], *, on: bool = True) -> list[float]:
+    """Weights in proportion to strengths, kept within 0.25-3 and then brought to the mean 1; all 1 unless `on`."""
+    mean = fmean(strengths) if strengths else 0.0
+    if not on or mean <= 0.0:
+        return [1.0] * len(strengths)
+    bounded = [min(_HEAVIEST, max(_LIGHTEST, each / mean)) for each in strengths]
+    level = fmean(bounded)
+    return [round(weight / level, 6) for weight in bounded]
+
+
 def _weights(lessons: Sequence[Lesson], constants: Select) -> dict[int, float]:
-    """Weights by event, mean 1: the lesson's strength over the mean strength, kept within 0.25-3.
+    """Weights by event, after the lessons' strength.
 
     Age and balance are left out: an old correction is as true as a new one, and weights that decay with age leave fewer
     examples that count (one point of mean score on the shipped model).
     """
-    if not constants.weigh_by_reward or not lessons:
-        return {each.event.id: 1.0 for each in lessons}
-    mean = fmean(each.strength for each in lessons)
-    if mean <= 0.0:
-        return {each.event.id: 1.0 for each in lessons}
-    bounded = {each.event.id: min(_HEAVIEST, max(_LIGHTEST, each.strength / mean)) for each in lessons}
-    level = fmean(bounded.values())
-    return {event_id: round(weight / level, 6) for event_id, weight in bounded.items()}
+    weights = mean_one([each.strength for each in lessons], on=constants.weigh_by_reward)
+    return {each.event.id: weight for each, weight in zip(lessons, weights, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.train.memory import Device, MemoryPlan, adapter_parameters, detect_dev
 from storage.rows import DatasetItem
 
 FEW: Final = 20
+_UNITS: Final = {"sft": "examples", "dpo": "pairs", "kto": "thumbs"}
 _BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9}  # a weight, with its scales
 _RESERVE: Final = 200 * 2**20
 
@@ -56,18 +58,17 @@ def preflight(
     memory = estimate(config, settings, device or detect_device())
     needed, free = disk_bytes(base, settings), free_bytes(folder)
     learned = [item for item in items if item.split == "train"]
-    problems, warnings = [], []
-    if not any(item.target.strip() for item in learned):
-        problems.append("There is no training example with an answer.")
-    elif len(learned) < FEW:
-        warnings.append(f"{len(learned)} training examples are few; {FEW} or more teach reliably.")
-    if learned and not any(item.split == "validation" for item in items):
+    watching = [item for item in items if item.split == "validation"]
+    problems, warnings = _unlearnable(learned, watching, settings.method), []
+    if not problems and len(learned) < FEW:
+        warnings.append(f"{len(learned)} training {_UNITS[settings.method]} are few; {FEW} or more teach reliably.")
+    if learned and not watching:
         warnings.append("There are no validation examples, so that the last checkpoint counts as the best.")
-    asked = {item.prompt for item in learned}
-    held_out = {item.prompt for item in items if item.split == "test"} & asked
+    asked = set(map(_asked, learned))
+    held_out = {_asked(item) for item in items if item.split == "test"} & asked
     if held_out:
         problems.append(f"{len(held_out)} prompts stand both in the training data and in the held-out test.")
-    repeated = {item.prompt for item in items if item.split == "validation"} & asked
+    repeated = set(map(_asked, watching)) & asked
     if repeated:
         warnings.append(f"{len(repeated)} validation prompts are trained on too, which flatters the validation loss.")
     if memory.verdict == "does not fit":
@@ -87,6 +88,26 @@ def disk_bytes(base: Path, settings: TrainSettings) -> int:
     merged = 2 * shape.parameters
     exported = sum(shape.parameters * _BITS[kind] / 8 for kind in settings.quantize)
     return int(checkpoints + merged + exported) + _RESERVE
+
+
+def _unlearnable(learned: Sequence[DatasetItem], watching: Sequence[DatasetItem], method: str) -> list[str]:
+    """What a method cannot learn from: dpo needs both sides of each pair, kto both thumbs, also to watch itself."""
+    answered = [item for item in learned if item.target.strip()]
+    if not answered:
+        return ["There is no training example with an answer."]
+    if method == "dpo" and (half := sum(not item.rejected.strip() for item in (*learned, *watching))):
+        return [f"{half} examples have no rejected answer, but dpo learns from pairs."]
+    problems: list[str] = []
+    for part, items in (("training", answered), ("validation", watching)):
+        if method == "kto" and items and len({item.desirable for item in items}) < 2:
+            side = "liked" if items[0].desirable else "disliked"
+            problems.append(f"All {part} answers were {side}, but kto needs both thumbs.")
+    return problems
+
+
+def _asked(item: DatasetItem) -> tuple[str, str]:
+    """What tells two requests apart: the same "go on" in another chat is another one."""
+    return item.prompt, json.dumps(list(item.history), sort_keys=True)
 
 
 def _advice(memory: MemoryPlan) -> str:

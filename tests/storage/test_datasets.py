@@ -34,9 +34,17 @@ def make(filled: Store) -> MakeDataset:
     return adder
 
 
-def queued(store: Store, dataset: int, *, base: str = "demo", category: str = "erd", start: int | None = None) -> int:
+def queued(
+    store: Store,
+    dataset: int,
+    *,
+    base: str = "demo",
+    category: str = "erd",
+    start: int | None = None,
+    method: str = "sft",
+) -> int:
     return runs.enqueue(
-        store, created_at=1.0, category=category, base_model=base, method="sft", settings={}, dataset_id=dataset,
+        store, created_at=1.0, category=category, base_model=base, method=method, settings={}, dataset_id=dataset,
         parent_version=None, start_version=start,
     )  # fmt: skip
 
@@ -58,6 +66,8 @@ def test_an_item_keeps_all_that_it_is(filled: Store) -> None:
         ),
         replace(ITEM, position=2, event_id=2, stage="hard", difficulty=0.9, origin="replay"),
         replace(ITEM, position=3, event_id=3, split="validation", stage=""),
+        replace(ITEM, position=4, event_id=0, split="validation", rejected="worse"),
+        replace(ITEM, position=5, split="validation", desirable=False),
     ]
     kept = datasets.add(
         filled, created_at=1.0, category="erd", hash="h", seed=3, settings={"a": 1}, counts={"train": 3}, items=items
@@ -108,6 +118,35 @@ def test_what_is_taken_includes_runs_that_wait_and_what_is_trained_on_does_not(
     assert runs.claim(filled, first, pid=1, pid_started=1.0, now=2.0)
     assert datasets.trained_event_ids(filled, "erd") == {1, 2, 3}
     assert datasets.trained_event_ids(filled, "poems") == set()
+
+
+def test_each_method_takes_and_learns_for_itself(filled: Store, make: MakeDataset) -> None:
+    lessons, more = make(1, 2), make(5)
+    pairs = datasets.add(
+        filled, created_at=1.0, category="erd", hash="pairs", seed=0, settings={}, counts={},
+        items=[
+            replace(ITEM, event_id=2, rejected="worse"),
+            replace(ITEM, position=1, event_id=0, prompt="asked elsewhere", rejected="no"),
+            replace(ITEM, position=2, event_id=9, split="test"),
+        ],
+    )  # fmt: skip
+    run = queued(filled, lessons)
+    first = version(filled, 1, run, lessons)
+    second_run = queued(filled, pairs, start=first, method="dpo")
+    second = version(filled, 2, second_run, pairs)
+    third = version(filled, 3, queued(filled, more, start=second), more)
+    assert datasets.taken_event_ids(filled, "erd", "demo") == {1, 2, 5}
+    assert datasets.taken_event_ids(filled, "erd", "demo", method="dpo") == {2}
+    learned = [datasets.learned_event_ids(filled, each) for each in (first, second, third)]
+    assert learned == [{1, 2}, {1, 2}, {1, 2, 5}]
+    known = {("p", "t", "worse", True), ("asked elsewhere", "t", "no", True)}
+    assert [datasets.learned_texts(filled, each, "dpo") for each in (first, second, third)] == [set(), known, known]
+    assert datasets.learned_texts(filled, third, "kto") == set()
+    assert (datasets.trained_event_ids(filled, "erd"), datasets.trained_without_event(filled, "erd")) == (set(), set())
+    assert runs.claim(filled, second_run, pid=1, pid_started=1.0, now=2.0)
+    assert datasets.trained_event_ids(filled, "erd") == {2}, "by whatever method, its prompt has been trained on"
+    assert datasets.trained_without_event(filled, "erd") == {"asked elsewhere"}
+    assert datasets.trained_without_event(filled, "poems") == set()
 
 
 def test_a_version_has_learned_what_those_before_it_had(filled: Store, make: MakeDataset) -> None:

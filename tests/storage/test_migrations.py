@@ -9,9 +9,22 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreError
-from storage import ab_tests, aliases, events, judgments, migrations, pairs, runs, ui_state, versions
+from storage import (
+    ab_tests,
+    aliases,
+    datasets,
+    db,
+    events,
+    judgments,
+    migrations,
+    pairs,
+    retention,
+    runs,
+    ui_state,
+    versions,
+)
 from storage.db import SCHEMA_VERSION, Store, integrity_problems, open_store
-from storage.rows import EventFilter
+from storage.rows import DatasetItem, EventFilter
 
 FROZEN = Path(__file__).with_name("store_v1.db.gz")
 """A store as schema 1 wrote it, with rows in every table. Never written anew once that schema is released."""
@@ -48,6 +61,39 @@ def test_an_old_store_keeps_what_it_holds(old: Store) -> None:
     redone = judgments.redo(old, now=20.0)
     assert redone is not None
     assert redone.event_id == 3
+
+
+def test_the_examples_of_every_older_schema_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    """Schema 4 makes their table anew: nothing of them may be lost, nor what refers to events."""
+    for older in range(1, SCHEMA_VERSION):
+        path = tmp_path / f"schema{older}.db"
+        path.write_bytes(gzip.decompress(FROZEN.read_bytes()))
+        with monkeypatch.context() as patched:
+            patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:older])
+            patched.setattr(db, "SCHEMA_VERSION", older)
+            kept = open_store(path)
+            names = [name for (name,) in kept.rows("SELECT name FROM pragma_table_info('dataset_items')")]
+            before = kept.rows(f"SELECT {', '.join(names)} FROM dataset_items ORDER BY dataset_id, position")
+            kept.close()
+        assert before, "the frozen store has examples"
+        opened = open_store(path)
+        assert schema(opened) == schema(store)
+        assert opened.rows(f"SELECT {', '.join(names)} FROM dataset_items ORDER BY dataset_id, position") == before
+        assert {(item.rejected, item.desirable) for item in datasets.items(opened, 1)} == {("", True)}
+        assert integrity_problems(opened) == []
+        assert "dataset_items" in retention.protected(opened, "erd", held_out_percent=20)
+
+
+def test_an_example_without_an_event_stands_in_an_old_store_too(old: Store) -> None:
+    item = DatasetItem(0, 0, "train", "p", "better", "", 1.0, 0.2, "easy", rejected="worse", desirable=False)
+    added = datasets.add(
+        old, created_at=1.0, category="erd", hash="h", seed=0, settings={}, counts={}, items=[item]
+    )  # fmt: skip
+    assert datasets.items(old, added) == [item]
+    assert old.value("SELECT event_id FROM dataset_items WHERE dataset_id = ?", (added,)) is None
+    assert integrity_problems(old) == []
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(old: Store, monkeypatch: pytest.MonkeyPatch) -> None:

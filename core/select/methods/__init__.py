@@ -1,0 +1,1 @@
+"""What each training method learns from: answers (sft), preference pairs (dpo), or answers with a thumb (kto)."""
