@@ -107,8 +107,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--run", type=int, required=True)
     given = parser.parse_args(arguments)
+    home = Home(given.home.absolute())
     try:
-        return perform(Home(given.home.absolute()), given.run)
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return perform(home, given.run)
+        # A launcher has started several processes: the first has the run, the others help with its training.
+        from core.train.team import dismiss, follow
+
+        if int(os.environ["RANK"]):
+            return follow(home)
+        try:
+            return perform(home, given.run)
+        finally:
+            dismiss()
     except FinetuneError as error:
         _say(f"{error.title}: {error}")
         return 1

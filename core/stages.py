@@ -13,11 +13,13 @@ from core.backends.backend import Message
 from core.errors import ProofError
 from core.paths import Home
 from core.prove.evaluate import chat, messages_of
+from core.prove.forgetting import describe, figures_of, watched_sets
 from core.release.base_version import base_version
 from core.release.export import Export, check_json, export_and_prove
 from core.release.files import version_problem
 from core.release.registry import Origin, register, staging, version_name, version_of_run
 from core.run_context import RunContext
+from core.run_scoring import scorer_for
 from core.train.reporter import Reporter, Stopped
 from core.training import adapter_of, require_start
 from core.trials import Trials
@@ -26,7 +28,7 @@ from storage.db import Store
 from storage.rows import RunRow, VersionRow
 
 if TYPE_CHECKING:
-    from core.train.sft import TrainResult
+    from core.train.trainer import TrainResult
 
 PROOF_PROMPTS = 40
 
@@ -67,27 +69,38 @@ class Stages:
         )
 
     def _train(self) -> TrainResult:
-        from core.train.sft import Task, train
+        from core.train.team import team
+        from core.train.trainer import Task, train
 
         self.at.stage("training", f"Training for {self.at.category.title} on dataset {self.at.run.dataset_id}.")
-        result = train(
-            Task(
-                base=self.at.base.path,
-                train=datasets.items(self.at.store, self.at.run.dataset_id, "train"),
-                validation=datasets.items(self.at.store, self.at.run.dataset_id, "validation"),
-                settings=self.at.settings,
-                folder=self.at.folder,
-                resume=True,
-                start=self._start(),
-            ),
-            self.at.reporter,
+        items = datasets.items(self.at.store, self.at.run.dataset_id, "train")
+        watching = datasets.items(self.at.store, self.at.run.dataset_id, "validation")
+        task = Task(
+            base=self.at.base.path,
+            train=items,
+            validation=watching,
+            settings=self.at.settings,
+            folder=self.at.folder,
+            resume=True,
+            start=self._start(),
+            scorer=scorer_for(self.at, [item for item in watching if item.desirable]),
+            watched=watched_sets(self.at.store, self.at.run.category, self.at.run.start_version, items),
         )
+        with team(self.at.home, self.at.run.base_model, task) as peers:
+            result = train(task, self.at.reporter, peers)
         if result.status == "stopped" or result.adapter is None:
             raise Stopped
         losses = f"loss {result.final_loss:.3f}"
         if result.base_loss is not None and result.best_loss is not None:
-            losses = f"validation loss {result.base_loss:.3f} → {result.best_loss:.3f} at step {result.best_step}"
-        self.at.reporter.note(f"Trained {result.step} steps in {result.seconds:.0f} s; {losses}.")
+            losses = f"validation loss {result.base_loss:.3f} → {result.best_loss:.3f}"
+        if result.base_score is not None and result.best_score is not None:
+            losses += f", score {result.base_score:.0f} → {result.best_score:.0f}"
+        early = ", ended early on a plateau" if result.status == "plateau" else ""
+        self.at.reporter.note(
+            f"Trained {result.step} steps in {result.seconds:.0f} s{early}; best at step {result.best_step}: {losses}."
+        )
+        if said := describe(figures_of(result.watched)):
+            self.at.reporter.note(said)
         return result
 
     def _start(self) -> Path | None:
@@ -145,10 +158,13 @@ class Stages:
         figures = {
             "eval_loss": result.best_loss,
             "base_eval_loss": result.base_loss,
+            "eval_score": result.best_score,
+            "base_eval_score": result.base_score,
             "train_loss": result.final_loss,
             "best_step": result.best_step,
             "train_tokens": result.tokens,
             "train_seconds": round(result.seconds, 1),
+            **figures_of(result.watched),
         }
         versions.update(self.at.store, version.id, metrics={k: v for k, v in figures.items() if v is not None})
         self.at.reporter.note(f"Registered {version.name}, {'proved' if version.proved else 'NOT proved'}.")

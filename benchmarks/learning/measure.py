@@ -67,7 +67,7 @@ def ask(prompts: Sequence[str], temperature: float, seed: int, adapter: Path | N
 
 def learn(items: Sequence[DatasetItem], steps: int, seed: int, folder: Path) -> tuple[Path, dict[str, float]]:
     """Trains for exactly `steps` steps; the adapter's folder, and seconds and tokens."""
-    from core.train.sft import Task, train
+    from core.train.trainer import Task, train
 
     settings = TrainSettings.from_mapping(
         {**PRESETS["demo"].settings, "epochs": 1, "seed": seed, "save_every": 100_000, "eval_every": 100_000}

@@ -11,18 +11,18 @@ import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from core.categories import category, select_of
+from core.categories import category
 from core.errors import ConflictError, RunError
-from core.search.defaults import applied, search_base
+from core.search.defaults import search_base
 from core.search.process import TrialProcess
 from core.search.study import Overview, Spec, create, done, newest, open_storage, overview_of, prepare, spec_of, studies
 from core.search.tries import MOST_FAILURES, Moment, Tries, try_again
-from core.train.config import TrainSettings, configured
+from core.train.config import TrainSettings
 from core.train.preflight import preflight
 from core.train.presets import resolve_base
-from core.training import named_base
+from core.training import default_settings, named_base
 from storage import datasets, runs
 
 if TYPE_CHECKING:
@@ -170,9 +170,9 @@ class Search:
     def _spec(self) -> Spec:
         """Freezes what a new search trains on. Raises FinetuneError where nothing could be trained or compared."""
         loop, seed = self.loop, self.seed or 0
-        known = applied(loop.store, self.category.name, self.base)
-        wanted = TrainSettings.from_mapping({**configured(loop.config, self.base), **known, "seed": seed})
-        dataset_id = self._dataset(seed)
+        own = default_settings(loop.store, loop.config, self.category.name, self.base, {"seed": seed})
+        wanted = TrainSettings.from_mapping(own)
+        dataset_id = self._dataset(seed, wanted.method)
         items = datasets.items(loop.store, dataset_id)
         if not any(item.split == "validation" for item in items):
             raise RunError(
@@ -183,15 +183,11 @@ class Search:
         preflight(resolve_base(self.base, loop.home).path, wanted, items, loop.home.runs).require()
         return Spec(self.category.name, self.base, dataset_id, seed, self.limit, wanted.to_mapping())
 
-    def _dataset(self, seed: int) -> int:
-        from core.select.alike.meaning import PLAIN, open_meaning
-        from core.select.dataset import freeze, select_dataset
+    def _dataset(self, seed: int, method: str) -> int:
+        from core.select.dataset import freeze
+        from core.select.methods.selecting import Wanted, selected
 
         loop, now = self.loop, time.time()
-        arguments: dict[str, Any] = {"now": now, "seed": seed, "limit": self.limit, "config": loop.config}
-        if self.limit is None and not select_of(self.category, loop.config).augmentation:
-            chosen = select_dataset(loop.store, loop.home, self.category, meaning=PLAIN, **arguments)
-        else:
-            with open_meaning(loop.store, loop.home, loop.config) as meaning:
-                chosen = select_dataset(loop.store, loop.home, self.category, meaning=meaning, **arguments)
+        wanted = Wanted(method=method, seed=seed, limit=self.limit)
+        chosen = selected(loop.store, loop.home, loop.config, self.category, wanted, now=now)
         return freeze(loop.store, chosen, now=now)

@@ -19,29 +19,25 @@ import traceback
 from collections.abc import Mapping, Sequence
 from io import TextIOBase
 from pathlib import Path
-from statistics import fmean
 from typing import Any
-
-import torch
 
 from core.categories import category, load_categories
 from core.config import load_config
 from core.errors import FinetuneError, RunError
 from core.paths import Home, write_whole
+from core.run_scoring import category_scorer
 from core.search.process import LOCK, PROGRESS, RESULT, TASK
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings
+from core.train.loading import load_tokenizer
 from core.train.memory import out_of_memory
 from core.train.presets import resolve_base
-from core.train.session import load_tokenizer, open_session
-from core.train.sft import Task, train
-from core.validate.registry import validated, validator_for
-from storage import datasets, events
+from core.train.session import open_session
+from core.train.trainer import Task, train
+from storage import datasets
 from storage.db import open_store
-from storage.rows import DatasetItem
 
 MOST_PROMPTS = 24  # answers are what a trial costs beyond its training
-_AT_ONCE = 8
 
 
 class Lines:
@@ -80,8 +76,13 @@ def perform(home: Home, folder: Path, lines: Lines) -> dict[str, Any]:
     with open_store(home.store, create=False) as store:
         items = datasets.items(store, told["dataset_id"])
         validation = [item for item in items if item.split == "validation"]
-        asked = validation[:MOST_PROMPTS]
-        known = {event.id: event.metadata for event in events.get_many(store, [item.event_id for item in asked])}
+        scorer = category_scorer(
+            store,
+            category(load_categories(home), told["category"]),
+            validation,
+            max_tokens=load_config(home).publish.max_tokens,
+            prompts=MOST_PROMPTS,
+        )
     result = train(
         Task(base.path, [item for item in items if item.split == "train"], validation, settings, folder, resume=True),
         lines,
@@ -94,61 +95,13 @@ def perform(home: Home, folder: Path, lines: Lines) -> dict[str, Any]:
             hint="Raise the maximum length, and begin another search.",
         )
     gc.collect()
-    most = load_config(home).publish.max_tokens
-    answers = _answers(base.path, result.adapter, asked, settings=settings, max_tokens=most, lines=lines)
+    score = None
+    if scorer is not None:
+        session = open_session(base.path, settings, load_tokenizer(base.path), start=result.adapter / ADAPTER)
+        score = scorer(session, lines.should_stop)
     if lines.should_stop():
         return {"status": "stopped"}
-    own = category(load_categories(home), told["category"])
-    validator = validator_for(own)
-    verdicts = [validated(validator, text, item.prompt, known.get(item.event_id, {})) for item, text in answers]
-    judged = bool(verdicts) and all(verdict.judged for verdict in verdicts)
-    return {
-        "status": "finished",
-        "score": fmean(verdict.score for verdict in verdicts) if judged else None,
-        "loss": result.best_loss,
-        "base_loss": result.base_loss,
-    }
-
-
-def _answers(
-    base: Path, adapter: Path, asked: Sequence[DatasetItem], *, settings: TrainSettings, max_tokens: int, lines: Lines
-) -> list[tuple[DatasetItem, str]]:
-    """Greedy answers of the trained model. A prompt beyond the maximum length is not asked; a stop leaves the rest."""
-    from transformers import GenerationConfig
-
-    tokenizer = load_tokenizer(base)
-    session = open_session(base, settings, tokenizer, start=adapter / ADAPTER)
-    model = session.model.eval()
-    own_ends = model.generation_config.eos_token_id
-    ends = [tokenizer.eos_token_id, *(own_ends if isinstance(own_ends, list) else [own_ends])]
-    how = GenerationConfig(
-        do_sample=False,
-        max_new_tokens=min(max_tokens, settings.max_length),
-        eos_token_id=sorted({int(end) for end in ends if end is not None}) or None,
-        pad_token_id=session.pad_id,
-    )
-    prompts = [(item, tokenizer(_rendered(tokenizer, item), add_special_tokens=False)["input_ids"]) for item in asked]
-    fitting = sorted(((i, ids) for i, ids in prompts if len(ids) < settings.max_length), key=lambda one: len(one[1]))
-    found: list[tuple[DatasetItem, str]] = []
-    for first in range(0, len(fitting), _AT_ONCE):
-        if lines.should_stop():
-            break
-        group = fitting[first : first + _AT_ONCE]
-        width = max(len(ids) for _, ids in group)
-        padded = torch.tensor([[session.pad_id] * (width - len(ids)) + ids for _, ids in group], device=session.device)
-        seen = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for _, ids in group], device=session.device)
-        with torch.inference_mode(), torch.autocast(session.device.type, dtype=torch.bfloat16, enabled=session.bf16):
-            written = model.generate(input_ids=padded, attention_mask=seen, generation_config=how, use_cache=True)
-        texts = tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)
-        found += [(item, text) for (item, _), text in zip(group, texts, strict=True)]
-    return found
-
-
-def _rendered(tokenizer: Any, item: DatasetItem) -> str:
-    turns = [{"role": "system", "content": item.system}] if item.system else []
-    turns += [{"role": turn["role"], "content": turn["content"]} for turn in item.history]
-    turns += [{"role": "user", "content": item.prompt}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    return {"status": "finished", "score": score, "loss": result.best_loss, "base_loss": result.base_loss}
 
 
 def _outcome(home: Home, folder: Path, lines: Lines) -> dict[str, Any]:

@@ -1,37 +1,38 @@
-"""In which order examples are learned, which share a step, and which share a forward pass."""
+"""In which order lessons are learned, which share a step, and which share a forward pass."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 import torch
 
-from core.train.data import Example
+from core.train.attention import Layout, Span
+from core.train.data import Lesson
 
 WINDOW_STEPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Right-padded examples. A causal model never looks right, so that no attention mask is needed.
+    """Sequences one after another in a single row, without padding.
 
-    `ids` is int64 [examples, tokens]. For each of the n answer tokens: `positions` int64 [n] is where it is *predicted*
-    in the flattened [examples * tokens], `labels` int64 [n] what it is, `weights` float32 [n] what it counts.
+    `ids` and `places` (rotary positions) are int64 [1, tokens]. For each of the n answer tokens, int64 [n]: `predicted`
+    is where in the row it is predicted, `labels` what it is, `owners` which of the `count` sequences it belongs to.
     """
 
     ids: torch.Tensor
-    positions: torch.Tensor
+    places: torch.Tensor
+    layout: Layout
+    predicted: torch.Tensor
     labels: torch.Tensor
-    weights: torch.Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        return Batch(*(tensor.to(device) for tensor in (self.ids, self.positions, self.labels, self.weights)))
+    owners: torch.Tensor
+    count: int
 
 
 def epoch_steps(lengths: Sequence[int], *, per_step: int, seed: int, epoch: int) -> list[list[int]]:
@@ -58,32 +59,65 @@ def epoch_steps(lengths: Sequence[int], *, per_step: int, seed: int, epoch: int)
     return order
 
 
-def micro_batches(indices: Sequence[int], lengths: Sequence[int], *, token_budget: int) -> list[list[int]]:
-    """Splits a step into forward passes of at most `token_budget` tokens, padding included; a long example goes alone.
+def micro_batches(indices: Iterable[int], costs: Sequence[int], *, token_budget: int) -> list[list[int]]:
+    """Splits a step into forward passes of at most `token_budget` tokens; a longer lesson goes alone.
 
-    Longest first: what does not fit into memory shows itself at once.
+    Best fit, longest first: few passes, and what does not fit into memory shows itself at once.
     """
     groups: list[list[int]] = []
-    for index in sorted(indices, key=lambda index: (-lengths[index], index)):
-        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= token_budget:
-            groups[-1].append(index)
+    room: list[tuple[int, int]] = []  # tokens left, group; ascending
+    for index in sorted(indices, key=lambda index: (-costs[index], index)):
+        fitting = next((at for at, (left, _) in enumerate(room) if left >= costs[index]), None)
+        if fitting is None:
+            left, group = token_budget, len(groups)
+            groups.append([])
         else:
-            groups.append([index])
+            left, group = room.pop(fitting)
+        groups[group].append(index)
+        insort(room, (left - costs[index], group))
     return groups
 
 
-def collate(examples: Sequence[Example], *, pad_id: int) -> Batch:
-    """Pads examples to the longest of them and lists their answer tokens."""
-    width = max(len(example.ids) for example in examples)
-    ids = torch.full((len(examples), width), pad_id, dtype=torch.int64)
-    positions: list[int] = []
+def collate(lessons: Sequence[Lesson], device: torch.device | str = "cpu", *, only: slice = slice(None)) -> Batch:
+    """Lays the examples of lessons (those of `only` in each) end to end; what they share stands once.
+
+    Sequences are numbered in the order of the lessons, within one in the order of its examples.
+    """
+    ids: list[int] = []
+    places: list[int] = []
+    layout: list[Span] = []
+    predicted: list[int] = []
     labels: list[int] = []
-    weights: list[float] = []
-    for row, example in enumerate(examples):
-        ids[row, : len(example.ids)] = torch.tensor(example.ids, dtype=torch.int64)
-        answer = example.ids[example.answer_start :]
-        first = row * width + example.answer_start - 1
-        positions.extend(range(first, first + len(answer)))
-        labels.extend(answer)
-        weights.extend([example.weight] * len(answer))
-    return Batch(ids, torch.tensor(positions), torch.tensor(labels), torch.tensor(weights, dtype=torch.float32))
+    owners: list[int] = []
+    for lesson in lessons:
+        begin = len(ids)
+        for number, example in enumerate(lesson.examples[only]):
+            shared = lesson.shared if number else 0
+            own = len(ids)
+            ids += example.ids[shared:]
+            places += range(shared, len(example.ids))
+            length = len(example.ids)
+            if shared and own != begin + shared:
+                rows: slice | torch.Tensor = torch.tensor(
+                    [*range(begin, begin + shared), *range(own, len(ids))], device=device
+                )
+            else:
+                rows = slice(own - shared, len(ids))
+            answer = range(example.answer_start - 1, length - 1)
+            predicted += (begin + at if at < shared else own + at - shared for at in answer)
+            labels += example.ids[example.answer_start :]
+            owners += [len(layout)] * len(answer)
+            layout.append(Span(rows, shared))
+
+    def tensor(values: list[int]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.int64, device=device)
+
+    return Batch(
+        tensor(ids)[None],
+        tensor(places)[None],
+        tuple(layout),
+        tensor(predicted),
+        tensor(labels),
+        tensor(owners),
+        len(layout),
+    )

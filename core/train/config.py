@@ -10,9 +10,11 @@ from typing import Any, Final, Literal, get_args
 from core.config import Config, close_names
 from core.errors import ConfigError
 
-Precision = Literal["auto", "fp32", "bf16"]
+Method = Literal["sft", "dpo", "kto"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Optimizer = Literal["auto", "adamw", "adamw_8bit"]
 Switch = Literal["auto", "on", "off"]
-METHODS: Final = ("sft",)
+METHODS: Final = get_args(Method)
 LOGIT_CHUNK_BYTES: Final = 64 * 1024 * 1024  # float32 logits that the loss holds at once
 CHECKPOINTING_FROM: Final = 500_000_000  # parameters; below, computing twice costs more than the memory is worth
 QUICK_PROMPTS: Final = 120  # held-out prompts of a run by the worker: what a verdict needs at least, with some spare
@@ -35,11 +37,20 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "save_every": (0, 1_000_000),
     "early_stopping_patience": (0, 1_000),
     "ab_prompts": (1, 100_000),
+    "beta": (1e-4, 10.0),
+    "nll_weight": (0.0, 100.0),
+    "desirable_weight": (0.0, 100.0),
+    "undesirable_weight": (0.0, 100.0),
+    "score_prompts": (0, 10_000),
+    "max_temperature": (0, 150),
+    "processes": (1, 1_024),
 }
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "method": METHODS,
     "precision": get_args(Precision),
     "gradient_checkpointing": get_args(Switch),
+    "quantize_base": get_args(Switch),
+    "optimizer": get_args(Optimizer),
 }
 
 
@@ -47,15 +58,22 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 class TrainSettings:
     """Every setting of a run. Raises ConfigError when one has the wrong type or range.
 
-    One optimizer step learns from `batch_size * accumulation` examples. `batch_size` full-length examples
-    (`batch_size * max_length` tokens) are held in memory at once; shorter ones share that room.
-    `alpha / rank` scales the adapter. `warmup_ratio` is the share of all steps with a rising learning rate, which
-    then falls as a half cosine. `eval_every` and `save_every` count steps, 0 leaves the choice to the run's length.
-    `early_stopping_patience` counts evaluations without a better validation loss, 0 never stops early.
-    `ab_prompts` is the most held-out prompts that the finished model is tested on.
+    `method`: "sft" learns answers, "dpo" preference pairs, "kto" lone thumbs. One optimizer step learns from
+    `batch_size * accumulation` examples. `batch_size` full-length examples (`batch_size * max_length` tokens) are held
+    in memory at once; shorter ones share that room. `alpha / rank` scales the adapter. `warmup_ratio` is the share of
+    all steps with a rising learning rate, which then falls as a half cosine. `eval_every` and `save_every` count steps,
+    0 leaves the choice to the run's length. `early_stopping_patience` counts evaluations without a better model, 0
+    never stops early. `ab_prompts` is the most held-out prompts that the finished model is tested on.
+
+    `beta` is how closely DPO and KTO hold to the model they start from; `nll_weight` weighs the chosen answer's own
+    likelihood in DPO, the two weights after it the liked and the disliked answers in KTO. `quantize_base` keeps the
+    frozen base in 4-bit NF4 (QLoRA), by itself where a GPU would be filled by a third; `optimizer` "adamw_8bit" keeps
+    the optimizer's state in 8 bits, paged on a GPU. `score_prompts` validation prompts are answered and scored whenever
+    the model is evaluated, 0 leaves the choice of the best checkpoint to the loss. From `max_temperature` °C on the
+    run pauses, 0 never. `processes` share every step, each with a device of its own where there are several.
     """
 
-    method: str = "sft"
+    method: Method = "sft"
     epochs: int = 3
     learning_rate: float = 2e-4
     batch_size: int = 1
@@ -75,6 +93,15 @@ class TrainSettings:
     early_stopping_patience: int = 0
     quantize: tuple[str, ...] = ("f16", "q8_0")
     ab_prompts: int = 200
+    beta: float = 0.1
+    nll_weight: float = 1.0
+    desirable_weight: float = 1.0
+    undesirable_weight: float = 1.0
+    quantize_base: Switch = "auto"
+    optimizer: Optimizer = "auto"
+    score_prompts: int = 16
+    max_temperature: int = 85
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():

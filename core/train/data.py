@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from core.errors import ModelError
+from core.train.config import Method
 from storage.rows import DatasetItem
 
 Turn = Mapping[str, str]
@@ -23,14 +24,44 @@ class Example:
 
     ids: tuple[int, ...]
     answer_start: int
+
+    @property
+    def answer_tokens(self) -> int:
+        """How many tokens the loss is on."""
+        return len(self.ids) - self.answer_start
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learned from as one: an answer (SFT), a chosen and a rejected answer to one prompt (DPO), or an answer
+    and, to one prompt, the answer to another (KTO).
+
+    `shared` is the number of first tokens that all its examples have in common; they are computed once. `reference`
+    holds the log-probabilities of the answers, in nats, under the model that training starts from.
+    """
+
+    examples: tuple[Example, ...]
     weight: float = 1.0
+    desirable: bool = True
+    shared: int = 0
+    reference: tuple[float, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all examples, shared ones counted each time."""
+        return sum(len(example.ids) for example in self.examples)
+
+    @property
+    def cost(self) -> int:
+        """Tokens that a pass over all examples computes."""
+        return self.tokens - self.shared * (len(self.examples) - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The examples that can be learned from, in order, and how many were cut short or left out, by reason."""
+    """What can be learned from, in order, and how many items were cut short or left out, by reason."""
 
-    examples: tuple[Example, ...]
+    lessons: tuple[Lesson, ...]
     counts: Mapping[str, int]
 
 
@@ -53,26 +84,28 @@ class Encoder:
         self._control_ids = frozenset(control) | frozenset(tokenizer.all_special_ids)
         self._control_texts = frozenset(control.values()) | frozenset(tokenizer.all_special_tokens)
 
-    def encode_items(self, items: Sequence[DatasetItem]) -> Encoded:
-        """Every item as a conversation: system prompt and earlier turns (where there are any), prompt and target.
-
-        Weights are cut to 0-3.
+    def encode_items(self, items: Sequence[DatasetItem], method: Method = "sft") -> Encoded:
+        """Every item as a lesson of the method, its conversation made of the system prompt and earlier turns (where
+        there are any), the prompt, and the answer. Weights are cut to 0-3.
         """
-        examples: list[Example] = []
+        lessons: list[Lesson] = []
         counts: Counter[str] = Counter()
-        for item in items:
-            turns = [{"role": "system", "content": item.system}] if item.system else []
-            turns += [{"role": turn["role"], "content": turn["content"]} for turn in item.history]
-            turns += [{"role": "user", "content": item.prompt}, {"role": "assistant", "content": item.target}]
-            result = self.encode(turns, weight=min(MAX_WEIGHT, max(0.0, item.weight)))
-            if isinstance(result, str):
-                counts[result] += 1
+        for item, answers in zip(items, _answers(items, method), strict=True):
+            before = conversation(item)
+            found = [self.encode([*before, {"role": "assistant", "content": answer}]) for answer in answers]
+            examples = [one for one in found if isinstance(one, Example)]
+            if len(examples) < len(found):
+                counts[next(one for one in found if isinstance(one, str))] += 1
                 continue
-            counts["answer cut to the length limit"] += result.ids[-1] not in self._control_ids
-            examples.append(result)
-        return Encoded(tuple(examples), {reason: count for reason, count in counts.items() if count})
+            if method == "dpo" and examples[0].ids == examples[1].ids:
+                counts["two answers of the same tokens"] += 1
+                continue
+            counts["answer cut to the length limit"] += any(one.ids[-1] not in self._control_ids for one in examples)
+            weight = min(MAX_WEIGHT, max(0.0, item.weight))
+            lessons.append(Lesson(tuple(examples), weight, item.desirable, _common(examples)))
+        return Encoded(tuple(lessons), {reason: count for reason, count in counts.items() if count})
 
-    def encode(self, turns: Sequence[Turn], *, weight: float = 1.0) -> Example | str:
+    def encode(self, turns: Sequence[Turn]) -> Example | str:
         """A conversation that ends with an assistant turn, or the reason why it cannot be learned from.
 
         Only the last assistant turn is learned: earlier ones are context. A token that straddles the turn's start is
@@ -92,7 +125,7 @@ class Encoder:
         ids, start = self._cut(text, boundary, answer_at + len(answer))
         if not 0 < start < self._max_length:
             return "prompt longer than the length limit"
-        return Example(ids[: self._max_length], start, weight)
+        return Example(ids[: self._max_length], start)
 
     def _render(self, turns: Sequence[Turn], *, answered: bool) -> str:
         try:
@@ -117,3 +150,32 @@ class Encoder:
             return tuple(ids[: end + 1]), start
         closing = [] if self._tokenizer.eos_token_id is None else [int(self._tokenizer.eos_token_id)]
         return (*ids[:after], *closing), start
+
+
+def conversation(item: DatasetItem) -> list[Turn]:
+    """What comes before the answer: the system prompt, earlier turns, the prompt."""
+    turns: list[Turn] = [{"role": "system", "content": item.system}] if item.system else []
+    turns += [{"role": turn["role"], "content": turn["content"]} for turn in item.history]
+    return [*turns, {"role": "user", "content": item.prompt}]
+
+
+def _answers(items: Sequence[DatasetItem], method: Method) -> Iterator[tuple[str, ...]]:
+    """The answers of each item's lesson. With KTO the answer to another prompt is that of the next item."""
+    for at, item in enumerate(items):
+        if method == "dpo":
+            yield item.target, item.rejected
+        elif method == "kto":
+            yield item.target, items[(at + 1) % len(items)].target
+        else:
+            yield (item.target,)
+
+
+def _common(examples: Sequence[Example]) -> int:
+    """How many first tokens two examples have in common, leaving each at least one of its own; 0 for a single one."""
+    if len(examples) == 1:
+        return 0
+    most = min(len(example.ids) for example in examples) - 1
+    different = (
+        at for at, ids in enumerate(zip(*(one.ids[:most] for one in examples), strict=True)) if len(set(ids)) > 1
+    )
+    return next(different, most)

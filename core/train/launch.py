@@ -21,6 +21,9 @@ LOST_AFTER: Final = 30.0  # seconds without a heartbeat; six of them are due in 
 _TAIL_BYTES: Final = 256 * 1024
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _FIRST_LOOK: Final = 0.2
+_OF_A_LAUNCHER: Final = frozenset(
+    {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+)
 
 
 def launch(home: Home, run_id: int) -> int:
@@ -44,7 +47,7 @@ def start(command: list[str], log: Path, *, cwd: Path) -> int:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env=_environment(),
+                env=child_environment(),
                 start_new_session=True,
                 close_fds=True,
             )
@@ -119,11 +122,14 @@ def _last_lines(log: Path, lines: int) -> list[str]:
     return list(deque(text.splitlines(), maxlen=lines))
 
 
-def _environment() -> dict[str, str]:
-    """The environment of the child: this package found from any folder, no model hub, no telemetry, output at once."""
+def child_environment() -> dict[str, str]:
+    """The environment of a child: this package found from any folder, no model hub, no telemetry, output at once.
+
+    It does not belong to the processes that a launcher may have started this one with.
+    """
     found = os.environ.get("PYTHONPATH", "")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _OF_A_LAUNCHER},
         "PYTHONPATH": f"{_ROOT}{os.pathsep}{found}" if found else str(_ROOT),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore::FutureWarning",  # what libraries tell their developers has no place in a run's log

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,15 +13,18 @@ from typing import Any, Final
 import torch
 
 from core.errors import ModelError, RunError
-from core.train import checkpoints
+from core.train import attention, checkpoints
 from core.train.config import TrainSettings
-from core.train.data import Example
+from core.train.data import Lesson
+from core.train.loading import compute_type, first_device, load_model, parameters_of, use_free_cores
 from core.train.loss import check_output_layer
-from core.train.memory import out_of_memory
+from core.train.optimizer import make_optimizer, restore, state_tensors
+from core.train.parallel import ALONE, Peers
 
-_NO_INFLUENCE: Final = ("quantize", "ab_prompts", "save_every")  # settings that do not change what is learned
-_LOOK_SECONDS: Final = 0.3
-_MOMENTS: Final = ("exp_avg", "exp_avg_sq", "step")
+# Settings that do not change what is learned.
+_NO_INFLUENCE: Final = ("quantize", "ab_prompts", "save_every", "max_temperature")
+_TENSORS: Final = (checkpoints.ADAPTER, checkpoints.OPTIMIZER)
+_FIRST_SCALE: Final = 2.0**14  # of the loss in float16, so that small gradients do not vanish
 
 
 @dataclass(slots=True)
@@ -31,6 +33,10 @@ class State:
 
     `threads` are those of the first start: another number would sum in another order.
     `loss` is that of the last step, `base_loss` the validation loss before the first; None while there is none.
+    `evaluated` is the step of the last whole evaluation; `best_value` is the objective at `best_step` (see
+    `core.train.search_space.objective`). `scale` and `scaled_steps` are those of the loss in float16, `skipped` the
+    steps in a row that found no finite gradient there. `smooth_loss` is a running mean of the loss, `lowest_loss` the
+    least that it has been. `watched` are the losses before the first step on what must not be forgotten.
     """
 
     step: int = 0
@@ -39,76 +45,78 @@ class State:
     tokens: int = 0
     loss: float | None = None
     base_loss: float | None = None
+    base_score: float | None = None
+    best_value: float | None = None
     best_loss: float | None = None
+    best_score: float | None = None
     best_step: int = 0
     stale_evaluations: int = 0
+    evaluated: int = 0
+    scale: float = 0.0
+    scaled_steps: int = 0
+    skipped: int = 0
+    smooth_loss: float | None = None
+    lowest_loss: float | None = None
+    watched: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Session:
-    """The model at work; `parameters` are the trainable ones, by name."""
+    """The model at work; `parameters` are the trainable ones, by name, `dtype` is what the base computes in."""
 
     settings: TrainSettings
     device: torch.device
     model: Any
-    optimizer: torch.optim.AdamW
+    tokenizer: Any
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     parameters: dict[str, torch.nn.Parameter]
-    pad_id: int
-    bf16: bool
+    dtype: torch.dtype
     state: State = field(default_factory=State)
 
+    @property
+    def pad_id(self) -> int:
+        """A token to fill rows with."""
+        pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
+        return int(pad if pad is not None else end or 0)
 
-def use_free_cores(wanted: int = 0) -> int:
-    """Sets torch's threads to `wanted`, or to the physical cores that are idle right now, and returns their number.
+    def autocast(self) -> torch.autocast:
+        """Inside it the base computes in its own type, adapters being float32."""
+        half = self.dtype != torch.float32
+        return torch.autocast(self.device.type, dtype=self.dtype if half else torch.bfloat16, enabled=half)
 
-    A thread too many on a busy core makes all others wait for it at every layer, which costs far more than it brings.
-    OMP_NUM_THREADS overrules both.
-    """
-    import psutil
-
-    if os.environ.get("OMP_NUM_THREADS"):
-        return torch.get_num_threads()
-    if not wanted:
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        cores = min(allowed, psutil.cpu_count(logical=False) or allowed)
-        wanted = round(cores * (1.0 - psutil.cpu_percent(interval=_LOOK_SECONDS) / 100.0))
-    torch.set_num_threads(max(1, wanted))
-    return torch.get_num_threads()
-
-
-def load_tokenizer(base: Path) -> Any:
-    """The tokenizer of a model folder. Raises ModelError."""
-    from transformers import AutoTokenizer
-
-    with _loading(base):
-        return AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    @contextmanager
+    def inference(self) -> Iterator[Any]:
+        """The model as `generate` wants it: padded rows, a cache, nothing kept for a gradient, no dropout."""
+        training = self.model.training
+        base = self.model.get_base_model()
+        checkpointing = base.is_activation_checkpointing
+        self.model.eval()
+        base.set_attn_implementation("sdpa" if base._supports_sdpa else "eager")
+        if checkpointing:
+            base.gradient_checkpointing_disable()
+        try:
+            with torch.inference_mode(), self.autocast():
+                yield self.model
+        finally:
+            base.set_attn_implementation(attention.NAME)
+            if checkpointing:
+                base.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.train(training)
 
 
 def open_session(base: Path, settings: TrainSettings, tokenizer: Any, *, start: Path | None = None) -> Session:
     """The base model with an adapter on all its linear layers but the output, and its optimizer.
 
-    The adapter is that of the file `start`, else a fresh one; the same seed gives the same. The base is frozen;
-    adapters are float32. Raises ModelError, also for an adapter that does not fit.
+    The adapter is that of the file `start`, else a fresh one; the same seed gives the same. The base is frozen, its
+    linear layers in 4-bit NF4 where the settings say so (Dettmers et al., QLoRA, arXiv 2305.14314); adapters are
+    float32, and nothing else is. Raises ModelError, also for an adapter that does not fit.
     """
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    capable = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and capable)
-    with _loading(base):
-        model = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype=torch.bfloat16 if bf16 else torch.float32,
-            attn_implementation="sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        ).to(device)
-    model.config.use_cache = False
-    model.eval()
+    device = first_device()
+    dtype = compute_type(settings, device)
+    model = load_model(base, settings, device, dtype)
     check_output_layer(model)
     torch.manual_seed(settings.seed)
     lora = LoraConfig(
@@ -118,25 +126,24 @@ def open_session(base: Path, settings: TrainSettings, tokenizer: Any, *, start: 
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    size = sum(parameter.numel() for parameter in model.parameters())
+    size = parameters_of(base)
     adapted: Any = get_peft_model(model, lora)
     if start is not None:
         _go_on_from(adapted, start)
     if settings.recomputes_activations(size):
         adapted.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
     parameters = {name: value for name, value in adapted.named_parameters() if value.requires_grad}
-    optimizer = torch.optim.AdamW(
-        parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+    for parameter in parameters.values():
+        parameter.data = parameter.data.float()
     return Session(
         settings,
         device,
         adapted,
-        optimizer,
+        tokenizer,
+        make_optimizer(parameters, settings, device),
+        torch.amp.GradScaler(device.type, init_scale=_FIRST_SCALE, enabled=dtype == torch.float16),
         parameters,
-        int(pad_id),
-        bf16,
+        dtype,
         State(token_budget=settings.token_budget, threads=torch.get_num_threads()),
     )
 
@@ -163,8 +170,8 @@ def _go_on_from(adapted: Any, start: Path) -> None:
 def identity(
     base: Path,
     settings: TrainSettings,
-    train: Sequence[Example],
-    validation: Sequence[Example],
+    train: Sequence[Lesson],
+    validation: Sequence[Lesson],
     *,
     start: Path | None = None,
 ) -> str:
@@ -174,10 +181,11 @@ def identity(
     digest.update((base / "config.json").read_bytes())
     if start is not None:
         digest.update(start.read_bytes())
-    for examples in (train, validation):
+    for lessons in (train, validation):
         digest.update(b"|")
-        for example in examples:
-            digest.update(repr((example.ids, example.answer_start, example.weight)).encode())
+        for lesson in lessons:
+            told = [(example.ids, example.answer_start) for example in lesson.examples]
+            digest.update(repr((told, lesson.weight, lesson.desirable)).encode())
     return f"b2:{digest.hexdigest()}"
 
 
@@ -185,58 +193,80 @@ def save(session: Session, folder: Path, learned: str) -> None:
     """Writes the checkpoint of the step that was finished last, and removes those no longer needed."""
     from peft import get_peft_model_state_dict
 
-    moments = {
-        f"{name}/{kind}": session.optimizer.state[parameter][kind]
-        for name, parameter in session.parameters.items()
-        for kind in _MOMENTS
-        if parameter in session.optimizer.state
-    }
+    if session.scaler.is_enabled():
+        kept = session.scaler.state_dict()
+        session.state.scale, session.state.scaled_steps = float(kept["scale"]), int(kept["_growth_tracker"])
     checkpoints.save(
         folder,
         session.state.step,
         adapter=_on_cpu(get_peft_model_state_dict(session.model, save_embedding_layers=False)),
         write_config=lambda place: _write_config(session.model, place),
-        optimizer=_on_cpu(moments),
+        optimizer=state_tensors(session.optimizer, session.parameters),
         state={"identity": learned, **asdict(session.state)},
     )
     checkpoints.prune(folder, best_step=session.state.best_step)
 
 
-def resume(session: Session, folder: Path, learned: str, *, wanted: bool, note: Callable[[str], None]) -> None:
+def resume(
+    session: Session, folder: Path, learned: str, *, wanted: bool, note: Callable[[str], None], peers: Peers = ALONE
+) -> None:
     """Brings a session to where the newest whole checkpoint left it; without one it stays at the start.
 
-    Raises RunError when the checkpoints belong to other data or settings, or are there although not `wanted`.
+    Only the first process of a run reads its folder. Raises RunError when the checkpoints belong to other data or
+    settings, or are there although not `wanted`.
     """
-    from peft import set_peft_model_state_dict
-
-    found = checkpoints.latest(folder, note)
-    if found is None:
+    found = _checkpoint(folder, learned, wanted=wanted, note=note) if peers.rank == 0 else None
+    told = peers.share(None if found is None else dict(found.state))
+    if told is None:
         return
-    if not wanted:
+    session.state = State(**{name: told.get(name, value) for name, value in asdict(session.state).items()})
+    use_free_cores(session.state.threads)
+    if found is not None and session.state.best_step and checkpoints.read(folder, session.state.best_step) is None:
+        note(f"The best checkpoint, of step {session.state.best_step}, is damaged; the best of the rest will be taken.")
+        session.state.best_value = session.state.best_loss = session.state.best_score = None
+        session.state.best_step = 0
+    if found is not None:
+        # A kill may have left half a checkpoint, and a run that was at its last step saves no other that would sweep
+        # it up.
+        checkpoints.prune(folder, best_step=session.state.best_step)
+    files = {name: peers.share_bytes(found.read(name) if found else b"") for name in _TENSORS}
+    _restore(session, files[checkpoints.ADAPTER], files[checkpoints.OPTIMIZER])
+
+
+def _checkpoint(
+    folder: Path, learned: str, *, wanted: bool, note: Callable[[str], None]
+) -> checkpoints.Checkpoint | None:
+    found = checkpoints.latest(folder, note)
+    if found is not None and not wanted:
         raise RunError(
             f"{folder} already holds checkpoints of a run.",
             hint="Resume that run, or start one with a folder of its own.",
         )
-    if found.state.get("identity") != learned:
+    if found is not None and found.state.get("identity") != learned:
         raise RunError(
             "The checkpoints of this run were made with other settings, data or another base model.",
             hint="Start a new run; the old one stays as it is.",
         )
-    values = {name: found.state[name] for name in asdict(session.state)}
-    session.state = State(**values)
-    use_free_cores(session.state.threads)
-    if session.state.best_step and checkpoints.read(folder, session.state.best_step) is None:
-        note(f"The best checkpoint, of step {session.state.best_step}, is damaged; the best of the rest will be taken.")
-        session.state.best_loss, session.state.best_step = None, 0
-    # A kill may have left half a checkpoint, and a run that was at its last step saves no other that would sweep it up.
-    checkpoints.prune(folder, best_step=session.state.best_step)
-    set_peft_model_state_dict(session.model, found.tensors(checkpoints.ADAPTER))
-    moments = found.tensors(checkpoints.OPTIMIZER)
-    if moments:
-        for name, parameter in session.parameters.items():
-            session.optimizer.state[parameter] = {
-                kind: moments[f"{name}/{kind}"].to(session.device) for kind in _MOMENTS
-            }
+    return found
+
+
+def _restore(session: Session, adapter: bytes, optimizer: bytes) -> None:
+    from safetensors.torch import load
+
+    load_adapter(session, adapter)
+    restore(session.optimizer, session.parameters, load(optimizer))
+    if session.scaler.is_enabled() and session.state.scale:
+        own = session.scaler.state_dict()
+        told = {"scale": session.state.scale, "_growth_tracker": session.state.scaled_steps}
+        session.scaler.load_state_dict({**own, **told})
+
+
+def load_adapter(session: Session, adapter: bytes) -> None:
+    """Takes the adapter of a checkpoint, given as the bytes of its safetensors file."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load
+
+    set_peft_model_state_dict(session.model, load(adapter))
 
 
 def memory_mb(device: torch.device) -> float:
@@ -259,15 +289,3 @@ def _write_config(model: Any, place: Path) -> None:
     readable = {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
     text = json.dumps(readable, indent=2, sort_keys=True, default=str)
     (place / checkpoints.ADAPTER_CONFIG).write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _loading(base: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
-        if out_of_memory(error):
-            raise
-        raise ModelError(
-            f"The model in {base} cannot be loaded: {error}", hint="Download its folder again, or choose another base."
-        ) from error

@@ -1,0 +1,25 @@
+"""A process that helps with the training of a run: `python -m core.train.follower --home FOLDER`.
+
+The process of the run starts it; who it belongs to stands in the environment (see `core.train.parallel`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.paths import Home
+from core.train.team import follow
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point of the process."""
+    parser = argparse.ArgumentParser(prog="core.train.follower")
+    parser.add_argument("--home", type=Path, required=True)
+    return follow(Home(parser.parse_args(arguments).home.absolute()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
