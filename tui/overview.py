@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.categories import load_categories
 from core.config import load_config
 from core.errors import FinetuneError
 from core.paths import Home
-from storage import aliases, events, runs, versions
+from storage import aliases, events, metrics, runs, versions
 from storage.db import Store, open_store
 from storage.errors import NotFoundError
 from storage.rows import CategoryCounts, RunRow, VersionRow
@@ -32,12 +32,16 @@ class CategoryOverview:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The whole dashboard. `active` is the run that is running, `recent` the last runs, newest first."""
+    """The whole dashboard. `active` is the run that is running, `recent` the last runs, newest first.
+
+    `figures` are the newest figures of the active run by name.
+    """
 
     categories: Sequence[CategoryOverview]
     active: RunRow | None
     recent: Sequence[RunRow]
     read_at: float
+    figures: Mapping[str, float]
 
     @property
     def empty(self) -> bool:
@@ -51,6 +55,7 @@ def read_overview(home: Home) -> Overview:
     with open_store(home.store) as store:
         counts = events.category_counts(store, now=now)
         active = runs.active(store)
+        figures = metrics.latest(store, active.id) if active is not None else {}
         recent = runs.list_runs(store, limit=RECENT_RUNS)
         trends = {one.category: events.score_trend(store, one.category) for one in counts}
         serving: dict[str, VersionRow] = {}
@@ -76,6 +81,7 @@ def read_overview(home: Home) -> Overview:
         active=active,
         recent=recent,
         read_at=now,
+        figures=figures,
     )
 
 

@@ -11,8 +11,11 @@ from storage import metrics, runs
 from storage.db import open_store
 from storage.errors import NotFoundError
 from storage.rows import Metric, RunRow
+from tui.figures import told_left
 
-CURVES = ("loss", "eval_loss", "score", "learning_rate")
+CURVES = (
+    "loss", "eval_loss", "eval_score", "reward_margin", "reward_chosen", "reward_rejected", "accuracy", "learning_rate",
+)  # fmt: skip
 LOG_LINES = 40
 _PACE_STEPS = 50
 
@@ -71,13 +74,16 @@ def news_of(run: RunRow, figures: Iterable[Metric], rowid: int, log: Sequence[st
     return RunNews(run, points, latest, list(pace), log, rowid)
 
 
-def seconds_left(run: RunRow, pace: Sequence[tuple[float, int]]) -> float | None:
-    """Time to the last training step at the pace of the latest (time, step) pairs; None when it cannot be told.
+def seconds_left(run: RunRow, pace: Sequence[tuple[float, int]], latest: Mapping[str, float]) -> float | None:
+    """Time to the last training step; None when it cannot be told.
 
-    A resumed run steps back: only the pairs since the last step backwards count.
+    What the run itself has estimated, or, where it has not, at the pace of the latest (time, step) pairs. A resumed
+    run steps back: only the pairs since the last step backwards count.
     """
     if run.status != "running" or run.stage != "training" or not run.total_steps:
         return None
+    if (told := told_left(run, latest)) is not None:
+        return told
     recent = pace[-_PACE_STEPS:]
     start = len(recent) - 1
     while start > 0 and recent[start - 1][1] < recent[start][1]:

@@ -57,6 +57,15 @@ def duration(seconds: float) -> str:
     return f"{whole // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
 
 
+def time_left(seconds: object) -> str:
+    """What still has to be waited, as exactly as an estimate deserves: 45 s left, 12 min left, 3 h 20 min left."""
+    if not _is_number(seconds) or seconds < 0:
+        return "–"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s left"
+    return f"{duration(seconds if seconds >= 3570 else 60 * round(seconds / 60))} left"
+
+
 def ago(at: float, now: float | None = None) -> str:
     """How long since `at`, one unit: just now, 5 min ago, 3 h ago, 2 d ago."""
     seconds = max(0.0, (time.time() if now is None else now) - at)
@@ -96,6 +105,26 @@ def rate(value: object) -> str:
         return "0"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def speed(tokens: object) -> str:
+    """Tokens in a second, two digits or three: 8.4 tok/s, 950 tok/s, 1.2k tok/s."""
+    if not _is_number(tokens):
+        return "–"
+    value, unit = (float(tokens), "") if tokens < 999.5 else (tokens / 1_000, "k")
+    if value >= 999.5:
+        value, unit = value / 1_000, "M"
+    return f"{value:.{1 if value < 9.95 else 0}f}{unit} tok/s"
+
+
+def mebibytes(count: object) -> str:
+    """An amount of memory given in MiB, in decimal units as everywhere: 5.3 GB."""
+    return data_size(count * 2**20) if _is_number(count) else "–"
+
+
+def celsius(degrees: object) -> str:
+    """A temperature: 71 °C."""
+    return f"{degrees:.0f} °C" if _is_number(degrees) else "–"
 
 
 def odds(evidence: object) -> str:

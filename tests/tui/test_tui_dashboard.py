@@ -135,7 +135,7 @@ def test_a_run_is_told_by_glyph_word_and_share(store: Store) -> None:
     runs.set_stage(store, run_id, "training")
     runs.progress(store, run_id, step=10, total_steps=40)
     assert run_line(runs.get(store, run_id), now=160.0).plain == (
-        "● running run 1 erd · training █████░░░░░░░░░░░░░░░ 10/40 · 3 min left"
+        "● running run 1 erd · training ███░░░░░░░░░ 10/40 · 3 min left"
     )
 
 

@@ -2,13 +2,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from storage.rows import Metric, RunRow, VersionRow
+from tui.figures import FIGURES, brief, grouped, listed
 from tui.run_feed import news_of, seconds_left
+from tui.widgets.figure_grid import figure_grid
 from tui.widgets.interval_bar import scale_lines
 from tui.widgets.lineage import lineage
+from tui.widgets.progress_line import run_line
 from tui.widgets.proof_list import proof_content
 from tui.widgets.run_form import parse_fields
-from tui.widgets.run_view import fault_text, stage_line
+from tui.widgets.run_view import fault_text, progress_text, stage_line
 from tui.widgets.verdict import figures, verdict_line
 
 RUN = RunRow(
@@ -87,11 +93,75 @@ def test_news_sort_figures_into_curves() -> None:
     assert news.pace == [(10.0, 1), (11.0, 2)]
 
 
-def test_time_left_follows_the_pace_since_the_last_resume() -> None:
-    assert seconds_left(RUN, [(0.0, 10), (20.0, 20)]) == 160.0
-    assert seconds_left(RUN, [(0.0, 40), (500.0, 41), (1000.0, 11), (1010.0, 21)]) == 79.0
-    assert seconds_left(RUN, [(0.0, 10)]) is None
-    assert seconds_left(replace(RUN, stage="proving"), [(0.0, 10), (20.0, 20)]) is None
+def test_time_left_is_what_the_run_tells_or_else_its_pace_since_the_last_resume() -> None:
+    assert seconds_left(RUN, [(0.0, 10), (20.0, 20)], {"eta_seconds": 42.0}) == 42.0
+    assert seconds_left(RUN, [(0.0, 10), (20.0, 20)], {}) == 160.0
+    assert seconds_left(RUN, [(0.0, 40), (500.0, 41), (1000.0, 11), (1010.0, 21)], {}) == 79.0
+    assert seconds_left(RUN, [(0.0, 10)], {}) is None
+    assert seconds_left(replace(RUN, stage="proving"), [(0.0, 10), (20.0, 20)], {"eta_seconds": 42.0}) is None
+
+
+SFT = {
+    "loss": 1.2345, "eval_loss": 1.301, "learning_rate": 2e-4, "gradient_norm": 0.8213, "tokens_per_second": 1234.5,
+    "memory_mb": 5054.0, "gpu_percent": 97.0, "temperature": 71.0, "eval_score": 82.14, "eta_seconds": 735.0,
+}  # fmt: skip
+PREFERENCE = {"reward_margin": 0.4231, "accuracy": 0.78, "reward_chosen": 0.1, "reward_rejected": -0.3231}
+
+
+def test_figures_stand_in_columns_with_their_units() -> None:
+    assert figure_grid(grouped(SFT), 51).plain.splitlines() == [
+        "loss       1.234  rate  2e-4        mem  5.3 GB",
+        "eval loss  1.301  grad  0.821       GPU  97 %",
+        "eval score 82.1   speed 1.2k tok/s  temp 71 °C",
+    ]
+
+
+def test_four_groups_flow_into_three_columns_where_they_do_not_fit() -> None:
+    wide = figure_grid(grouped(SFT | PREFERENCE), 100).plain.splitlines()
+    assert len(wide) == 3
+    assert wide[0].split() == ["loss", "1.234", "margin", "0.42", "rate", "2e-4", "mem", "5.3", "GB"]
+    narrow = figure_grid(grouped(SFT | PREFERENCE), 51).plain.splitlines()
+    assert len(narrow) == 4
+    assert max(map(len, narrow)) <= 51
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FIGURES)), st.floats(allow_nan=True)), st.integers(1, 140))
+def test_every_figure_is_shown_once_at_every_width(latest: dict[str, float], width: int) -> None:
+    cells = [cell for group in grouped(latest) for cell in group]
+    words = figure_grid(grouped(latest), width).plain.split()
+    assert sorted(words) == sorted(" ".join(map(" ".join, cells)).split())
+
+
+def test_how_hot_it_was_is_not_said_of_a_run_that_has_ended() -> None:
+    labels = [label for group in grouped(SFT, at_work=False) for label, _ in group]
+    assert "mem" in labels and "GPU" not in labels and "temp" not in labels
+
+
+def test_one_line_has_the_most_telling_first() -> None:
+    assert brief(SFT | PREFERENCE) == [
+        "loss 1.234", "1.2k tok/s", "71 °C", "eval loss 1.301", "eval score 82.1", "accuracy 78 %", "GPU 97 %",
+        "5.3 GB",
+    ]  # fmt: skip
+    assert brief({}) == []
+
+
+def test_the_list_of_figures_keeps_those_that_it_does_not_know() -> None:
+    told = dict(listed(SFT | PREFERENCE | {"new_figure": 12_345.0}))
+    assert told["new figure"] == "12.3k" and told["reward of chosen"] == "0.10" and told["learning rate"] == "2e-4"
+    assert len(told) == len(SFT) + len(PREFERENCE)
+
+
+def test_the_progress_of_a_run_at_work_and_at_its_end() -> None:
+    assert progress_text(RUN, 735.0).plain == "█▎░░░░░░░░░░ 10 % · step 10/100 · 12 min left"
+    stopping = progress_text(replace(RUN, stop_requested=True), None)
+    assert stopping.plain == "█▎░░░░░░░░░░ 10 % · step 10/100 · stopping at the next step"
+    assert progress_text(replace(RUN, stage="exporting"), None).plain == "step 10/100"
+
+
+def test_the_line_of_a_run_tells_its_own_estimate() -> None:
+    line = run_line(replace(RUN, step=50), now=100.0, latest=SFT).plain
+    assert "50/100 · 12 min left · loss 1.234 · 1.2k tok/s · 71 °C" in line
+    assert "50/100 · 2 min left" in run_line(replace(RUN, step=50), now=100.0).plain
 
 
 def test_the_form_reads_numbers_and_names_what_is_none() -> None:

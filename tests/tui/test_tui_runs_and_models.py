@@ -157,7 +157,7 @@ async def test_a_running_run_is_followed_and_stopped(app: FinetuneApp, store: St
         assert footer(app) == ["New run", "Stop", "Curve"]
         await pilot.press("x")
         await until(pilot, lambda: runs.stop_requested(store, run))
-        await until(pilot, lambda: "stopping" in shown(app, "#run-figures"))
+        await until(pilot, lambda: "stopping" in shown(app, "#run-progress"))
         assert "Stop" not in footer(app)
 
 

@@ -76,12 +76,49 @@ def _finished_run(store: Store, data: int) -> int:
         dataset_id=data, parent_version=None, total_steps=60,
     )  # fmt: skip
     assert runs.claim(store, run, pid=psutil.Process().pid, pid_started=psutil.Process().create_time(), now=NOW - 890)
-    curve = [Metric(step, "loss", 2.0 / (1 + step / 10) + 0.1 * (step % 3), NOW - 890 + step) for step in range(1, 61)]
-    metrics.add_metrics(store, run, [*curve, Metric(60, "eval_loss", 0.4, NOW - 800), Metric(60, "score", 88.0, NOW)])
+    metrics.add_metrics(store, run, [*_learned(60), Metric(60, "score", 88.0, NOW)])
     runs.progress(store, run, step=60, total_steps=60)
     runs.set_stage(store, run, "done")
     runs.finish(store, run, "finished", now=NOW - 600)
     return run
+
+
+def _learned(steps: int) -> list[Metric]:
+    """What a run tells while it learns, evaluated before it and after every tenth step."""
+    told: list[Metric] = []
+    for step in range(steps + 1):
+        figures = {
+            "loss": 2.0 / (1 + step / 10) + 0.1 * (step % 3), "learning_rate": 2e-4 * (1 - step / 60),
+            "gradient_norm": 0.8, "tokens_per_second": 1_234.0, "memory_mb": 5_054.0,
+        } if step else {}  # fmt: skip
+        if step % 10 == 0:
+            figures |= {"eval_loss": 2.1 / (1 + step / 12), "eval_score": 30.0 + step}
+        told += [Metric(step, name, value, NOW - 890 + step) for name, value in figures.items()]
+    return told
+
+
+def _live_run(store: Store) -> None:
+    """A run that learns from pairs right now, on a warm card."""
+    data = datasets.add(
+        store, created_at=NOW - 900, category="erd", hash="b2:00", seed=0, settings={}, counts={"train": 8}, items=[]
+    )
+    run = runs.enqueue(
+        store, created_at=NOW - 900, category="erd", base_model="demo", method="dpo", settings={"epochs": 3},
+        dataset_id=data, parent_version=None, total_steps=60,
+    )  # fmt: skip
+    assert runs.claim(store, run, pid=psutil.Process().pid, pid_started=psutil.Process().create_time(), now=NOW - 890)
+    runs.set_stage(store, run, "training")
+    rewards = [
+        Metric(step, name, value, NOW - 890 + step)
+        for step in range(1, 43)
+        for name, value in (
+            ("reward_margin", step / 60), ("reward_chosen", step / 120), ("reward_rejected", -step / 90),
+            ("accuracy", 0.5 + step / 100), ("gpu_percent", 97.0), ("temperature", 71.0), ("eta_seconds", 735.0),
+        )
+    ]  # fmt: skip
+    metrics.add_metrics(store, run, [*_learned(42), *rewards])
+    runs.progress(store, run, step=42, total_steps=60)
+    assert runs.heartbeat(store, run, NOW)
 
 
 def _version(store: Store, number: int, run: int | None, data: int) -> int:
@@ -153,6 +190,14 @@ SHOWN = {
 def test_snapshot(screen: str, size: str, home: Home, store: Store, snap_compare: Snapshot) -> None:
     seed(store, home)
     assert snap_compare(FinetuneApp(home), terminal_size=SIZES[size], run_before=going_to(*SHOWN[screen]))
+
+
+@pytest.mark.parametrize("keys", [("1",), ("3",), ("3", "c", "c")], ids=["dashboard", "loss", "rewards"])
+@pytest.mark.parametrize("size", SIZES)
+def test_snapshot_live(size: str, keys: tuple[str, ...], home: Home, store: Store, snap_compare: Snapshot) -> None:
+    events.add_many(store, [_event(number, "bronze") for number in range(3)])
+    _live_run(store)
+    assert snap_compare(FinetuneApp(home), terminal_size=SIZES[size], run_before=going_to(*keys))
 
 
 @pytest.mark.parametrize("size", SIZES)

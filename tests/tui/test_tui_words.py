@@ -33,6 +33,24 @@ def test_rates_and_odds() -> None:
     assert [words.odds(value) for value in (24.6, 0.4, math.inf)] == ["25 : 1", "0.4 : 1", "over a million : 1"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0 s left"), (44.6, "45 s left"), (59.6, "1 min left"), (735, "12 min left"), (3569, "59 min left"),
+     (12_000, "3 h 20 min left"), (-1, "–"), (math.nan, "–"), (None, "–")],
+)  # fmt: skip
+def test_time_left(seconds: object, expected: str) -> None:
+    assert words.time_left(seconds) == expected
+
+
+def test_the_units_of_training() -> None:
+    tokens = [words.speed(value) for value in (8.43, 12.4, 950, 999.7, 1_234, 12_345, 999_600, None)]
+    assert tokens == [
+        "8.4 tok/s", "12 tok/s", "950 tok/s", "1.0k tok/s", "1.2k tok/s", "12k tok/s", "1.0M tok/s", "–",
+    ]  # fmt: skip
+    assert [words.mebibytes(value) for value in (5054.0, 512, "x")] == ["5.3 GB", "537 MB", "–"]
+    assert [words.celsius(value) for value in (71.4, math.nan)] == ["71 °C", "–"]
+
+
 def test_a_state_is_told_by_glyph_and_word() -> None:
     assert [words.run_status(status) for status in ("running", "finished", "failed", "lost")] == [
         "● running",

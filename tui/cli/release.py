@@ -10,6 +10,7 @@ from core.categories import category as known_category
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home
+from core.prove.forgetting import describe
 from storage.rows import AliasChange, VersionRow
 from tui.cli.output import ProgressLine, json_option, print_json, table, with_home
 from tui.text import plain
@@ -69,22 +70,47 @@ def ab(
 @click.command()
 @click.argument("name", required=False)
 @click.option("--category", help="Only versions of this category.")
+@click.option("--bases", is_flag=True, help="List the base models instead: the presets, and what is on this machine.")
+@click.option(
+    "--download",
+    metavar="BASE",
+    help="Make a base model ready to train: a preset or an id of the Hugging Face hub is downloaded, ollama:NAME or a "
+    "GGUF file taken apart.",
+)
 @json_option
 @with_home
-def models(home: Home, name: str | None, category: str | None, as_json: bool) -> None:
+def models(
+    home: Home, name: str | None, category: str | None, bases: bool, download: str | None, as_json: bool
+) -> None:
     """List the versions, or show NAME with its figures, files and proof."""
+    if sum((bases, download is not None, name is not None or category is not None)) > 1:
+        raise click.UsageError("Choose one: --bases, --download, or versions by NAME or --category.")
+    if download is not None:
+        _make_ready(home, download, as_json=as_json)
+    elif bases:
+        _list_bases(home, as_json=as_json)
+    elif name is None:
+        _list_versions(home, category, as_json=as_json)
+    else:
+        _show_version(home, name, as_json=as_json)
+
+
+def _list_versions(home: Home, category: str | None, *, as_json: bool) -> None:
     with LearningLoop(home) as loop:
         serving = {alias.version_id for alias in loop.aliases()}
-        if name is None:
-            rows = loop.versions(known_category(loop.categories, category).name if category else None)
-            if as_json:
-                print_json([asdict(row) | {"serving": row.id in serving} for row in rows])
-            elif rows:
-                headers = ("version", "category", "base", "score", "success", "proved", "serving")
-                click.echo(table(headers, [_line(row, serving) for row in rows]))
-            else:
-                click.echo("No version yet. Train one: finetune-tui train CATEGORY")
-            return
+        rows = loop.versions(known_category(loop.categories, category).name if category else None)
+    if as_json:
+        print_json([asdict(row) | {"serving": row.id in serving} for row in rows])
+    elif rows:
+        headers = ("version", "category", "base", "score", "success", "proved", "serving")
+        click.echo(table(headers, [_line(row, serving) for row in rows]))
+    else:
+        click.echo("No version yet. Train one: finetune-tui train CATEGORY")
+
+
+def _show_version(home: Home, name: str, *, as_json: bool) -> None:
+    with LearningLoop(home) as loop:
+        serving = {alias.version_id for alias in loop.aliases()}
         version = loop.find_version(name)
     if as_json:
         print_json(asdict(version) | {"serving": version.id in serving})
@@ -92,10 +118,44 @@ def models(home: Home, name: str | None, category: str | None, as_json: bool) ->
     click.echo(f"{version.name}: {version.category} on {version.base_model}{' ★ serving' * (version.id in serving)}")
     for key, value in version.metrics.items():
         click.echo(f"  {key}: {value}")
+    if told := describe(version.metrics):
+        click.echo(f"  {told}")
     for kind, file in version.gguf.items():
         click.echo(f"  {kind}: {file['path']} ({file['bytes'] / 1e6:.1f} MB)")
     for check in version.proof:
         click.echo(f"  {'✓' if check['passed'] else '✗'} {check['name']}: {plain(str(check['detail']))}")
+
+
+def _make_ready(home: Home, wanted: str, *, as_json: bool) -> None:
+    from core.train.download import download_base
+    from core.train.presets import OLLAMA, resolve_base
+
+    progress = ProgressLine(enabled=not as_json)
+    local = wanted.lower().startswith(OLLAMA) or wanted.lower().endswith(".gguf")
+    home.ensure()
+    try:
+        if local:
+            base = resolve_base(wanted, home, note=lambda text: progress.show(text, force=True))
+        else:
+            base = download_base(wanted, home)
+    finally:
+        progress.clear()
+    if as_json:
+        print_json(asdict(base))
+    else:
+        click.echo(f"✓ {plain(base.title)} is ready: {base.path}")
+
+
+def _list_bases(home: Home, *, as_json: bool) -> None:
+    from core.config import load_config
+    from core.train.bases import list_bases
+
+    rows = list_bases(home, load_config(home))
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    headers = ("base model", "where", "from", "memory")
+    click.echo(table(headers, [(row.name, row.place, row.source, row.memory) for row in rows]))
 
 
 def _line(version: VersionRow, serving: set[int]) -> tuple[object, ...]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from core.errors import RunError
 from core.loop import LearningLoop
 from core.paths import Home
+from core.prove.forgetting import describe
+from core.train.config import METHODS, Optimizer, Precision, Switch
 from core.train.launch import LOST_AFTER, is_alive, tail_log
 from storage.rows import RunRow
 from tui.cli.output import ProgressLine, bar, home_option_hint, json_option, print_json, table, with_home
+from tui.figures import brief, listed, told_left
 from tui.text import plain
-from tui.words import run_status
+from tui.words import run_status, time_left
 
 NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
 
@@ -23,13 +27,34 @@ NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
 @click.command()
 @click.argument("category")
 @click.option("--base", help="Base model: a preset's name or a local folder (default: the category's).")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    help="Learn from answers (sft, the default), from preference pairs (dpo) or from thumbs up and down (kto).",
+)
 @click.option("--epochs", type=click.IntRange(1, 100), help="Passes over the training part.")
-@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Peak learning rate.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Peak learning rate (dpo, kto: else a twentieth).",
+)
 @click.option("--batch-size", type=click.IntRange(1, 512), help="Examples in one forward pass.")
 @click.option("--accumulation", type=click.IntRange(1, 512), help="Forward passes to one optimiser step.")
 @click.option("--rank", type=click.IntRange(1, 512), help="LoRA rank r.")
 @click.option("--alpha", type=click.IntRange(1, 1024), help="LoRA alpha; the update is scaled by alpha / r.")
 @click.option("--max-length", type=click.IntRange(16, 131_072), help="Longest example in tokens.")
+@click.option("--beta", type=click.FloatRange(1e-4, 10), help="How closely dpo and kto hold to where they start from.")
+@click.option(
+    "--quantize-base", type=click.Choice(get_args(Switch)), help="Hold the frozen base model in 4 bits (QLoRA)."
+)
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="Number format of the computation.")
+@click.option("--optimizer", type=click.Choice(get_args(Optimizer)), help="AdamW, or with 8 bits for its state.")
+@click.option(
+    "--score-prompts",
+    type=click.IntRange(0, 10_000),
+    help="Validation prompts that are answered and scored at each evaluation; 0 looks at the loss only.",
+)
+@click.option("--processes", type=click.IntRange(1, 1_024), help="Processes that share each step.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of selection, order, dropout and A/B.")
 @click.option("--limit", type=click.IntRange(1), help="Train on the most informative N examples only.")
 @click.option(
@@ -101,6 +126,8 @@ def _follow(loop: LearningLoop, run_id: int, *, detach: bool, as_json: bool) -> 
     if run.version_id is not None:
         version = loop.version(run.version_id)
         click.echo(f"  version {version.name}, {'proved' if version.proved else 'NOT proved'}")
+        if told := describe(version.metrics):
+            click.echo(f"  {told}")
         if test := loop.latest_test(version.id):
             click.echo(f"  {test['summary']}")
             if test["verdict"] == "promote":
@@ -108,21 +135,23 @@ def _follow(loop: LearningLoop, run_id: int, *, detach: bool, as_json: bool) -> 
 
 
 def describe_run(loop: LearningLoop, run: RunRow) -> str:
-    """Where a run stands, in one line: stage, bar, step, last figures, time left."""
+    """Where a run stands, in one line: stage, bar, step, time left, last figures, the most telling first."""
+    latest = loop.latest_metrics(run.id)
+    learning = run.status != "queued" and run.stage == "training" and run.total_steps
+    figures = brief(latest) if learning else []
+    return "  ".join([_place(run, latest), *figures])
+
+
+def _place(run: RunRow, latest: Mapping[str, float]) -> str:
     if run.status == "queued":
         return f"run {run.id} waits for its turn"
     if run.stage != "training" or not run.total_steps:
         return f"{run.stage} …"
-    latest = loop.latest_metrics(run.id)
-    parts = [f"training {bar(run.step / run.total_steps)} {run.step}/{run.total_steps}"]
-    if "loss" in latest:
-        parts.append(f"loss {latest['loss']:.3f}")
-    if "tokens_per_second" in latest:
-        parts.append(f"{latest['tokens_per_second']:,.0f} tokens/s")
-    if run.started_at and run.step:
+    left = told_left(run, latest)
+    if left is None and run.started_at and run.step:
         left = (time.time() - run.started_at) / run.step * (run.total_steps - run.step)
-        parts.append(f"{left:.0f} s left")
-    return "  ".join(parts)
+    line = f"training {bar(run.step / run.total_steps, 12)} {run.step}/{run.total_steps}"
+    return line if left is None else f"{line}  {time_left(left)}"
 
 
 @click.command()
@@ -155,8 +184,10 @@ def runs(home: Home, run: int | None, stop: bool, log_lines: int | None, as_json
             print_json(run_json(row) | {"metrics": latest})
             return
         click.echo(f"run {row.id}: {run_status(row.status)}, stage {row.stage}, {row.category} on {row.base_model}")
-        for name, value in latest.items():
-            click.echo(f"  {name}: {value:,.4g}")
+        if row.status in ("queued", "running"):
+            click.echo(f"  {_place(row, latest)}")
+        for name, text in listed(latest):
+            click.echo(f"  {name}: {text}")
         if row.error:
             click.echo(f"  ✗ {plain(row.error)}\n  → {plain(row.hint)}")
         if log_lines:

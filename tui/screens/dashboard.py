@@ -110,8 +110,9 @@ class DashboardScreen(BaseScreen):
             self.query_one("#nothing", Empty).show("Nothing has been recorded here yet.", _NOTHING)
         self._show_categories(overview)
         self.set_class(overview.active is not None, "-at-work")
-        self.query_one("#job", ProgressLine).show(overview.active, now=time.time())
-        self.query_one("#runs", Static).update(recent_runs(overview.recent, now=overview.read_at))
+        self.query_one("#job", ProgressLine).show(overview.active, now=time.time(), latest=overview.figures)
+        recent = recent_runs(overview.recent, now=overview.read_at, left=overview.figures.get("eta_seconds"))
+        self.query_one("#runs", Static).update(recent)
         self.refresh_bindings()
 
     def _show_categories(self, overview: Overview) -> None:

@@ -31,7 +31,7 @@ class TrainScreen(BaseScreen):
         Binding("f2", "fit", "Make it fit", id="train.fit", tooltip="Take the settings that fit into memory"),
         Binding("x", "stop", "Stop", id="train.stop", tooltip="Save and stop at the next step; R goes on from there"),
         Binding("R", "resume", "Resume", id="train.resume", tooltip="Go on from the last checkpoint"),
-        Binding("c", "curve", "Curve", id="train.curve", tooltip="Show the next of loss, score and learning rate"),
+        Binding("c", "curve", "Curve", id="train.curve", tooltip="Show the next of loss, score, rewards and rate"),
         Binding("escape", "leave", "Back", show=False, id="train.back", tooltip="From the form back to the runs"),
     ]
     DEFAULT_CSS = """

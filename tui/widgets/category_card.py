@@ -70,10 +70,11 @@ def sparkline(values: Sequence[float], low: float = 0.0, high: float = 100.0) ->
     return "".join(_BLOCKS[round(steps * max(0.0, min(1.0, (value - low) / (high - low))))] for value in values)
 
 
-def recent_runs(rows: Sequence[RunRow], *, now: float) -> Content:
-    """One line for each run, or what to press to get one."""
+def recent_runs(rows: Sequence[RunRow], *, now: float, left: float | None = None) -> Content:
+    """One line for each run, or what to press to get one. `left` is how long the running one estimates to take."""
     if not rows:
         return Content.assemble(
             ("No run yet. ", "$text-muted"), ("t", "bold $text-accent"), " trains the first version."
         )
-    return Content("\n").join([run_line(row, now=now) for row in rows])
+    told = {} if left is None else {"eta_seconds": left}
+    return Content("\n").join([run_line(row, now=now, latest=told) for row in rows])

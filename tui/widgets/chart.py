@@ -18,7 +18,7 @@ class LineChart(Widget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"chart--axis", "chart--first", "chart--second"}
     DEFAULT_CSS = """
-    LineChart { height: 1fr; min-height: 6; }
+    LineChart { width: 1fr; height: 1fr; min-height: 6; }
     LineChart > .chart--axis { color: $foreground 60%; }
     LineChart > .chart--first { color: $text-primary; }
     LineChart > .chart--second { color: $text-warning; }

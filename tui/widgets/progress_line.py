@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from textual.content import Content
 from textual.widgets import Static
 
 from storage.rows import RunRow
+from tui.figures import brief, told_left
 from tui.text import safe
-from tui.words import RUN_COLOURS, ago, duration, run_status
+from tui.words import RUN_COLOURS, ago, run_status, time_left
 
-_BAR = 20
+_BAR = 12
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -22,13 +25,16 @@ class ProgressLine(Static):
     ProgressLine { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def show(self, run: RunRow | None, *, now: float | None = None) -> None:
-        """Draw where the run stands; `now` in seconds since the epoch."""
-        self.update(Content("") if run is None else run_line(run, now=time.time() if now is None else now))
+    def show(
+        self, run: RunRow | None, *, now: float | None = None, latest: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Draw where the run stands; `now` in seconds since the epoch, `latest` the newest of its figures."""
+        moment = time.time() if now is None else now
+        self.update(Content("") if run is None else run_line(run, now=moment, latest=latest))
 
 
-def run_line(run: RunRow, *, now: float) -> Content:
-    """Glyph, word, stage, a bar with the share of steps, and what remains or how it ended."""
+def run_line(run: RunRow, *, now: float, latest: Mapping[str, float] = MappingProxyType({})) -> Content:
+    """Glyph, word, stage, a bar with the share of steps, what remains, loss, speed and heat; or how it ended."""
     parts = [
         Content.styled(run_status(run.status), RUN_COLOURS.get(run.status, "")),
         Content(f" run {run.id} "),
@@ -39,7 +45,8 @@ def run_line(run: RunRow, *, now: float) -> Content:
         if run.stage == "training" and run.total_steps > 0:
             share = min(1.0, run.step / run.total_steps)
             parts.append(Content.assemble((bar(share, _BAR), "$text-primary"), f" {run.step}/{run.total_steps}"))
-            parts.append(Content(_remaining(run, share, now)))
+            parts.append(Content(_remaining(run, share, now, told_left(run, latest))))
+            parts += [Content(f" · {text}") for text in brief(latest)]
     elif run.error:
         parts += [Content(": "), safe(run.error, one_line=True, limit=200)]
     else:
@@ -54,8 +61,10 @@ def bar(share: float, width: int) -> str:
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width, "░")
 
 
-def _remaining(run: RunRow, share: float, now: float) -> str:
+def _remaining(run: RunRow, share: float, now: float, told: float | None) -> str:
+    if told is not None:
+        return f" · {time_left(told)}"
     if run.started_at is None or run.step < 2:
         return ""
     spent = max(0.0, now - run.started_at)
-    return f" · {duration(spent * (1 - share) / share)} left" if 0 < share < 1 else ""
+    return f" · {time_left(spent * (1 - share) / share)}" if 0 < share < 1 else ""

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
 from storage.rows import RunRow
+from tui.figures import grouped
 from tui.run_feed import RunNews, seconds_left
 from tui.text import safe
 from tui.widgets.chart import LineChart
 from tui.widgets.curves import Series
-from tui.words import RUN_COLOURS, clock, data_size, duration, number, rate, run_status
+from tui.widgets.figure_grid import figure_grid
+from tui.widgets.progress_line import bar
+from tui.words import RUN_COLOURS, clock, duration, percent, run_status, time_left
 
 STAGES: Final = ("training", "evaluating", "exporting", "proving", "testing", "done")
-_CURVES: Final = (("loss", "eval_loss"), ("score",), ("learning_rate",))
-_NAMES: Final = {"loss": "loss", "eval_loss": "eval loss", "score": "score", "learning_rate": "learning rate"}
+_NAMES: Final = {
+    "loss": "loss",
+    "eval_loss": "eval loss",
+    "eval_score": "eval score",
+    "reward_chosen": "reward of chosen",
+    "reward_rejected": "of rejected",
+    "reward_margin": "reward margin",
+    "accuracy": "accuracy",
+    "learning_rate": "learning rate",
+}
+_LOSS: Final = ("loss", "eval_loss")
+_CURVES: Final = (
+    _LOSS,
+    ("eval_score",),
+    ("reward_chosen", "reward_rejected"),
+    ("reward_margin",),
+    ("accuracy",),
+    ("learning_rate",),
+)
+_BESIDE: Final = (("eval_score",), ("reward_margin",), _LOSS)
+_ROOM_FOR_TWO: Final = 90  # columns
 _ENDED: Final = ("stopped", "failed", "lost")
 PACE_KEPT: Final = 50
+_BAR: Final = 12
 _DATE: Final = re.compile(r"^\d{4}-\d\d-\d\d (?=\d\d:\d\d)")  # the list says which day it was
 
 
@@ -32,7 +55,11 @@ class RunView(Vertical):
     DEFAULT_CSS = """
     RunView { height: 1fr; }
     RunView #run-stages { height: auto; }
-    RunView #run-figures { height: auto; color: $text-muted; }
+    RunView #run-progress { height: auto; color: $text-muted; }
+    RunView #run-figures { height: auto; text-wrap: nowrap; }
+    RunView #run-charts { height: 1fr; min-height: 6; }
+    RunView #run-beside { display: none; margin-left: 2; }
+    RunView.-two #run-beside { display: block; }
     RunView #run-fault { height: auto; display: none; padding: 0 1; border-left: thick $error; }
     RunView.-fault #run-fault { display: block; }
     RunView #run-log {
@@ -46,21 +73,26 @@ class RunView(Vertical):
         self._latest: dict[str, float] = {}
         self._pace: list[tuple[float, int]] = []
         self._log: Sequence[str] = ()
-        self._curve = 0
+        self._curve: Sequence[str] = _LOSS
         self._log_lines = 2
+        self._run: RunRow | None = None
 
     def compose(self) -> ComposeResult:
-        """Stages over figures over the curve over the log."""
+        """Stages over how far it is over figures over curves over the log."""
         yield Static(id="run-stages")
+        yield Static(id="run-progress")
         yield Static(id="run-figures")
         yield Static(id="run-fault")
-        yield LineChart(id="run-chart")
+        with Horizontal(id="run-charts"):
+            yield LineChart(id="run-chart")
+            yield LineChart(id="run-beside")
         yield Static(id="run-log")
 
     def clear(self) -> None:
         """Forget the run that was shown."""
         self._series = {name: Series(label) for name, label in _NAMES.items()}
         self._latest, self._pace, self._log = {}, [], ()
+        self._curve, self._run = _LOSS, None
         self._show_curve()
         self._show_log()
 
@@ -78,30 +110,46 @@ class RunView(Vertical):
         self._show_run(news.run)
 
     def next_curve(self) -> None:
-        """Show the next of loss, score and learning rate."""
-        self._curve = (self._curve + 1) % len(_CURVES)
+        """Show the next of the curves that this run has."""
+        known = [names for names in _CURVES if names == _LOSS or self._has(names)]
+        at = known.index(self._curve) if self._curve in known else -1
+        self._curve = known[(at + 1) % len(known)]
         self._show_curve()
 
     def on_resize(self) -> None:
-        """A low terminal gives the log's lines to the curve."""
-        self._log_lines = 2 if self.size.height < 18 else 5 if self.size.height < 30 else 8
+        """A low terminal gives the log's lines to the curve, a wide one shows a second curve."""
+        self._log_lines = 2 if self.size.height < 24 else 5 if self.size.height < 30 else 8
         self.query_one("#run-log").styles.height = self._log_lines + 1
         self._show_log()
+        self._show_curve()
+        if self._run is not None:
+            self._show_run(self._run)
 
     def _show_run(self, run: RunRow) -> None:
+        self._run = run
         self.border_title = safe(f"Run {run.id} · {run.category} on {run.base_model}", one_line=True)
         self.query_one("#run-stages", Static).update(stage_line(run))
-        left = seconds_left(run, self._pace)
-        self.query_one("#run-figures", Static).update(figures_line(run, self._latest, left))
+        left = seconds_left(run, self._pace, self._latest)
+        self.query_one("#run-progress", Static).update(progress_text(run, left))
+        groups = grouped(self._latest, at_work=run.status == "running")
+        self.query_one("#run-figures", Static).update(figure_grid(groups, self.size.width))
         fault = fault_text(run)
         self.set_class(bool(fault), "-fault")
         self.query_one("#run-fault", Static).update(fault)
 
+    def _has(self, names: Sequence[str]) -> bool:
+        return any(len(self._series[name]) for name in names)
+
     def _show_curve(self) -> None:
-        names = _CURVES[self._curve]
-        self.query_one(LineChart).show(
-            [self._series[name] for name in names], empty=f"No {_NAMES[names[0]]} yet. c shows another curve."
+        shown = self._curve
+        self.query_one("#run-chart", LineChart).show(
+            [self._series[name] for name in shown], empty=f"No {_NAMES[shown[0]]} yet."
         )
+        beside = next((names for names in _BESIDE if names != shown and self._has(names)), None)
+        room = self.size.width >= _ROOM_FOR_TWO
+        self.set_class(beside is not None and room, "-two")
+        if beside is not None:
+            self.query_one("#run-beside", LineChart).show([self._series[name] for name in beside])
 
     def _show_log(self) -> None:
         lines = [safe(_DATE.sub("", line), one_line=True, limit=400) for line in self._log[-self._log_lines :]]
@@ -129,23 +177,17 @@ def stage_line(run: RunRow) -> Content:
     return Content("").join(parts)
 
 
-def figures_line(run: RunRow, latest: Mapping[str, float], left: float | None) -> Content:
-    """Step, last figures, memory and time left, those that are known."""
-    parts = [f"step {run.step}/{run.total_steps}"] if run.total_steps else []
+def progress_text(run: RunRow, left: float | None) -> Content:
+    """How far the run is and how long it still takes, or how it came to its end."""
+    parts: list[str] = []
+    if run.total_steps:
+        share = run.step / run.total_steps
+        drawn = f"{bar(share, _BAR)} {percent(share)} · " if run.status == "running" and run.stage == "training" else ""
+        parts.append(f"{drawn}step {run.step}/{run.total_steps}")
     if run.stop_requested and run.status == "running":
         parts.append("stopping at the next step")
-    for name, label, form in (
-        ("loss", "loss", lambda value: number(value, 3)),
-        ("eval_loss", "eval loss", lambda value: number(value, 3)),
-        ("score", "score", number),
-        ("learning_rate", "rate", rate),
-        ("tokens_per_second", "tokens/s", lambda value: number(value, 0)),
-        ("memory_mb", "memory", lambda value: data_size(value * 1_000_000)),
-    ):
-        if name in latest:
-            parts.append(f"{label} {form(latest[name])}")
     if left is not None:
-        parts.append(f"{duration(left)} left")
+        parts.append(time_left(left))
     elif run.started_at is not None and run.finished_at is not None:
         parts.append(f"took {duration(run.finished_at - run.started_at)}")
     if run.status == "queued":

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from textual.content import Content
 
+from core.prove.forgetting import findings
 from storage.rows import AliasChange, VersionRow
 from tui.text import safe
 from tui.views import ModelsView
@@ -39,10 +40,11 @@ def short_figures(version: VersionRow) -> str:
 
 
 def details(version: VersionRow, view: ModelsView, *, now: float) -> Content:
-    """Name and standing, figures, A/B test, files, proof, data, settings, history of the alias."""
+    """Name and standing, figures, forgetting, A/B test, files, proof, data, settings, history of the alias."""
     parts = [_head(version, view, now)]
     for title, body in (
         ("Figures on held-out prompts", _figures(version.metrics)),
+        ("Forgetting", _forgetting(version.metrics)),
         ("A/B test", _test(version, view)),
         ("Files", _files(version.gguf)),
         ("Proof", proof_content(version.proof)),
@@ -72,6 +74,12 @@ def _head(version: VersionRow, view: ModelsView, now: float) -> Content:
 def _figures(metrics: Mapping[str, Any]) -> Content:
     known = [f"{label} {form(metrics[key])}" for key, (label, form) in _METRICS.items() if key in metrics]
     return Content(" · ".join(known)) if known else Content.styled("Not evaluated.", "$text-muted")
+
+
+def _forgetting(metrics: Mapping[str, Any]) -> Content:
+    marks = {True: ("⚠ ", "$text-warning"), False: ("✓ ", "$text-success"), None: ("· ", "$text-muted")}
+    found = (Content.assemble(marks[finding.forgot], safe(finding.text)) for finding in findings(metrics))
+    return Content("\n").join(found)
 
 
 def _test(version: VersionRow, view: ModelsView) -> Content:

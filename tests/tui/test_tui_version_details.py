@@ -1,0 +1,32 @@
+"""What the details of a version say of forgetting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from versions_kit import add_version
+
+from core.paths import Home
+from storage.db import Store
+from tui.views import ModelsView
+from tui.widgets.version_details import details
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        ((1.0, 1.5), "⚠ The model forgets: its loss on the general set grew by 50% (1.00 → 1.50)"),
+        ((1.0, 0.9), "✓ Nothing is forgotten on the general set: loss 1.00 → 0.90 (-10%)."),
+        ((9.0, 9.9), "· On the general set nothing can be said of forgetting"),
+        (None, ""),
+    ],
+)
+def test_forgetting_is_told_where_it_was_measured(
+    store: Store, home: Home, losses: tuple[float, float] | None, told: str
+) -> None:
+    metrics = {"general_loss_before": losses[0], "general_loss_after": losses[1]} if losses else {}
+    version = replace(add_version(store, home), metrics=metrics)
+    shown = details(version, ModelsView([version], [], {}, {}, {}), now=version.created_at).plain
+    assert told in shown
+    assert ("\nForgetting\n" in shown) == bool(losses)
