@@ -217,7 +217,7 @@ def test_a_trial_worse_than_the_median_is_cut_short(loop: LearningLoop) -> None:
 
 
 def test_settings_that_diverge_are_bad_and_not_an_error(loop: LearningLoop) -> None:
-    from core.train.sft import _diverged
+    from core.train.step import diverged as _diverged
 
     failure = _diverged("The loss has grown.")
     assert failure.title == DIVERGED

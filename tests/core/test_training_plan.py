@@ -18,10 +18,13 @@ from core.config import Config, Select, Train
 from core.errors import ConflictError, FinetuneError, RunError
 from core.loop import LearningLoop
 from core.paths import Home
+from core.train.config import TrainSettings
+from core.train.preflight import preflight
+from core.train.presets import resolve_base
 from core.training import Plan, start_run
-from storage import datasets, judgments, runs, versions
+from storage import datasets, events, judgments, pairs, runs, ui_state, versions
 from storage.db import Store
-from storage.rows import RunRow, VersionRow
+from storage.rows import DatasetItem, RunRow, VersionRow
 
 PLAIN = Config(select=Select(embeddings="none"))
 Make = Callable[..., VersionRow]
@@ -164,6 +167,127 @@ class TestStartRun:
         start_run(store, home, Config(), Plan(erd, "demo", {}))
         with pytest.raises(AssertionError):
             start_run(store, home, Config(), Plan(erd, "demo", {}, limit=5))
+
+
+class TestMethods:
+    """Runs on preference pairs and thumbs."""
+
+    @pytest.fixture
+    def thumbed(self, store: Store, filled: list[int]) -> None:
+        for at, event in enumerate(filled[:24]):
+            if at % 3 == 0:
+                judgments.judge(store, event, "good", now=NOW)
+            elif at % 3 == 1:
+                judgments.judge(store, event, "bad", now=NOW)
+            else:
+                said = f"{at} is what is right"
+                judgments.judge(store, event, "correct", correction=said, now=NOW)
+                row = events.get(store, event)
+                pairs.add(
+                    store, created_at=NOW, category="erd", prompt=row.prompt, chosen=said, rejected=row.response,
+                    margin=0.5, source="correction", rejected_event=event,
+                )  # fmt: skip
+
+    def queued(self, store: Store, home: Home, plan: Plan, config: Config = PLAIN) -> RunRow:
+        return runs.get(store, start_run(store, home, config, plan))
+
+    @pytest.mark.usefixtures("thumbed")
+    def test_the_method_decides_on_the_data(self, store: Store, home: Home, erd: Category) -> None:
+        dpo = self.queued(store, home, Plan(erd, "demo", {"method": "dpo", "beta": 0.3}))
+        items = datasets.items(store, dpo.dataset_id, "train")
+        assert (dpo.method, dpo.settings["method"], dpo.settings["beta"]) == ("dpo", "dpo", 0.3)
+        assert len(items) == 8 and all(item.rejected and item.target.endswith("what is right") for item in items)
+        assert dpo.total_steps == dpo.settings["epochs"]
+        kto = self.queued(store, home, Plan(erd, "demo", {"method": "kto"}))
+        thumbs = datasets.items(store, kto.dataset_id)
+        assert {item.desirable for item in thumbs if item.split == "train"} == {True, False}
+        assert not any(item.rejected for item in thumbs)
+        # Nothing of it is taken from the lessons that the worker counts, nor from those of a run by hand.
+        assert training.taken(store, home, erd) == set()
+        sft = self.queued(store, home, Plan(erd, "demo", {}))
+        assert sft.method == "sft" and training.taken(store, home, erd)
+
+    @pytest.mark.usefixtures("thumbed")
+    def test_the_rate_is_a_twentieth_unless_it_is_named_for_the_method(
+        self, store: Store, home: Home, erd: Category
+    ) -> None:
+        usual = self.queued(store, home, Plan(erd, "demo", {})).settings["learning_rate"]
+
+        def rate(config: Config = PLAIN, **given: Any) -> float:
+            return float(self.queued(store, home, Plan(erd, "demo", given), config).settings["learning_rate"])
+
+        def with_train(**settings: Any) -> Config:
+            return replace(PLAIN, train=Train("demo", settings))
+
+        assert rate(method="dpo") == rate(method="kto") == pytest.approx(usual / 20)
+        assert rate(method="dpo", learning_rate=3e-4) == 3e-4
+        assert rate(with_train(learning_rate=1e-3), method="dpo") == pytest.approx(5e-5)
+        assert rate(with_train(method="dpo", learning_rate=1e-3)) == 1e-3
+        assert rate(with_train(method="dpo", learning_rate=1e-3), method="kto") == pytest.approx(5e-5)
+        assert rate(with_train(method="dpo")) == pytest.approx(usual / 20)
+        assert rate(with_train(learning_rate=1e-7), method="kto") == 1e-8
+        ui_state.save(store, "search.best.erd.demo", {"settings": {"learning_rate": 4e-4}})
+        assert rate(method="dpo") == pytest.approx(2e-5), "found with lessons"
+        assert rate(with_train(method="dpo")) == 4e-4, "found with pairs"
+        ui_state.save(store, "search.best.erd.demo", None)
+        shown = training.default_settings(store, with_train(method="kto"), "erd", "demo")
+        assert shown["learning_rate"] == pytest.approx(usual / 20)
+
+    @pytest.mark.usefixtures("thumbed")
+    def test_the_worker_trains_on_what_it_counts(self, store: Store, home: Home, erd: Category) -> None:
+        config = replace(PLAIN, train=Train("demo", {"method": "dpo"}))
+        run = self.queued(store, home, Plan(erd, "demo", {}, origin="adaptive", limit=5), config)
+        assert run.method == "sft" and run.settings["method"] == "sft"
+        assert len(datasets.items(store, run.dataset_id, "train")) == 5
+
+    @pytest.mark.usefixtures("thumbed")
+    def test_pairs_go_on_from_a_version_that_learned_lessons(self, store: Store, home: Home, erd: Category) -> None:
+        first = self.queued(store, home, Plan(erd, "demo", {}))
+        version = versions.get(store, version_of(store, first.id, 1))
+        again = self.queued(store, home, Plan(erd, "demo", {"method": "dpo"}, start=version))
+        assert (again.start_version, again.parent_version, again.method) == (version.id, version.id, "dpo")
+        items = datasets.items(store, again.dataset_id, "train")
+        assert len(items) == 8 and {item.origin for item in items} == {"event"}
+        later = versions.get(store, version_of(store, again.id, 2))
+        assert training.learned(store, later) == training.learned(store, version)
+        with pytest.raises(RunError, match="nothing to train on yet"):
+            start_run(store, home, PLAIN, Plan(erd, "demo", {"method": "dpo"}, start=later))
+
+    def test_no_run_without_both_thumbs_or_without_pairs(
+        self, store: Store, home: Home, erd: Category, filled: list[int]
+    ) -> None:
+        judgments.judge(store, filled[0], "good", now=NOW)
+        with pytest.raises(RunError, match="none bad") as one_sided:
+            start_run(store, home, PLAIN, Plan(erd, "demo", {"method": "kto"}))
+        with pytest.raises(RunError, match="0 of 0 pairs") as empty:
+            start_run(store, home, PLAIN, Plan(erd, "demo", {"method": "dpo"}))
+        assert one_sided.value.hint and empty.value.hint
+        assert runs.list_runs(store) == []
+
+    @pytest.mark.usefixtures("thumbed")
+    def test_preflight_knows_what_each_method_needs(self, store: Store, home: Home, erd: Category) -> None:
+        base = resolve_base("demo", home).path
+
+        def told(method: str, items: Sequence[DatasetItem]) -> tuple[str, str]:
+            found = preflight(base, TrainSettings(method=method), items, home.runs)  # type: ignore[arg-type]
+            return " ".join(found.problems), " ".join(found.warnings)
+
+        pairs_of, thumbs_of = (
+            datasets.items(store, self.queued(store, home, Plan(erd, "demo", {"method": name})).dataset_id)
+            for name in ("dpo", "kto")
+        )
+        assert told("dpo", pairs_of)[0] == told("kto", thumbs_of)[0] == ""
+        assert "8 training pairs are few" in told("dpo", pairs_of)[1]
+        assert "no rejected answer" in told("dpo", thumbs_of)[0]
+        liked = [item for item in thumbs_of if item.desirable]
+        assert "training answers were liked" in told("kto", liked)[0]
+        trained_on = [item for item in thumbs_of if item.split == "train"]
+        watching = [replace(liked[0], split="validation", prompt="another")]
+        assert "validation answers were liked" in told("kto", [*trained_on, *watching])[0]
+        turns = [{"role": "user", "content": "hello"}]
+        tested = replace(pairs_of[0], split="test", rejected="")
+        assert "1 prompts stand both" in told("dpo", [*pairs_of, tested])[0]
+        assert told("dpo", [*pairs_of, replace(tested, history=turns)])[0] == "", "the same words in another chat"
 
 
 class TestFrom:

@@ -92,8 +92,45 @@ def test_what_cannot_be_learned_is_counted_by_reason(tokenizer: Any) -> None:
         "prompt longer than the length limit": 1,
         "answer cut to the length limit": 1,
     }
-    assert [len(example.ids) == 120 for example in encoded.examples] == [True, False]
-    assert encoded.examples[1].weight == 3.0
+    assert [len(lesson.examples[0].ids) == 120 for lesson in encoded.lessons] == [True, False]
+    assert [lesson.weight for lesson in encoded.lessons] == [1.0, 3.0]
+
+
+def test_a_pair_is_one_lesson_whose_common_tokens_are_shared(tokenizer: Any) -> None:
+    made = [replace(item, rejected=f"{item.target[:14]} instead") for item in items(4)]
+    made[1] = replace(made[1], rejected=made[1].target)
+    made[2] = replace(made[2], rejected="")
+    encoded = Encoder(tokenizer, 512).encode_items(made, "dpo")
+    assert encoded.counts == {"two answers of the same tokens": 1, "empty answer": 1}
+    assert len(encoded.lessons) == 2
+    for lesson, item in zip(encoded.lessons, (made[0], made[3]), strict=True):
+        chosen, rejected = lesson.examples
+        assert shown(tokenizer, chosen)[1] == item.target + "<|end|>"
+        assert shown(tokenizer, rejected)[1] == item.rejected + "<|end|>"
+        assert chosen.ids[: lesson.shared] == rejected.ids[: lesson.shared]
+        assert chosen.ids[lesson.shared] != rejected.ids[lesson.shared]
+        assert lesson.shared >= chosen.answer_start == rejected.answer_start
+        assert lesson.cost == len(chosen.ids) + len(rejected.ids) - lesson.shared == lesson.tokens - lesson.shared
+
+
+def test_a_thumb_is_a_lesson_with_the_answer_to_another_prompt(tokenizer: Any) -> None:
+    made = [replace(item, desirable=item.position != 1) for item in items(3)]
+    lessons = Encoder(tokenizer, 512).encode_items(made, "kto").lessons
+    assert [lesson.desirable for lesson in lessons] == [True, False, True]
+    for at, lesson in enumerate(lessons):
+        own, other = (shown(tokenizer, example) for example in lesson.examples)
+        assert own[0] == other[0]
+        assert own[1] == made[at].target + "<|end|>"
+        assert other[1] == made[(at + 1) % 3].target + "<|end|>"
+
+
+def test_an_answer_that_begins_the_other_one_leaves_each_a_token_of_its_own(tokenizer: Any) -> None:
+    item = replace(items(1)[0], target="order book loan", rejected="order book")
+    long = replace(item, target="order " * 200, rejected="order " * 100 + "book")
+    lessons = Encoder(tokenizer, 120).encode_items([item, long], "dpo").lessons
+    assert len(lessons) == 1  # cut to the length limit, the second pair is twice the same
+    chosen, rejected = lessons[0].examples
+    assert lessons[0].shared <= min(len(chosen.ids), len(rejected.ids)) - 1
 
 
 def test_a_refusing_template_and_a_missing_one_are_explained(tokenizer: Any) -> None:

@@ -12,7 +12,7 @@ from training_kit import Listener, items
 
 from core.errors import ModelError, RunError
 from core.train.config import TrainSettings
-from core.train.sft import Task, train
+from core.train.trainer import Task, train
 
 SETTINGS = TrainSettings(epochs=2, learning_rate=1e-2, accumulation=4, save_every=2, eval_every=2)
 

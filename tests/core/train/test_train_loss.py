@@ -11,21 +11,23 @@ import torch
 from training_kit import Listener, items
 
 from core.errors import ModelError
+from core.train import attention
 from core.train import loss as loss_module
 from core.train.batches import collate
 from core.train.config import TrainSettings
 from core.train.data import Encoder
 from core.train.loss import answer_losses, check_output_layer
-from core.train.sft import Task, train
+from core.train.trainer import Task, train
 
 PLAIN = TrainSettings(epochs=1, dropout=0.0, learning_rate=1e-2, batch_size=4, accumulation=1, warmup_ratio=0.0)
 
 
 @pytest.fixture(scope="module")
 def model(base: Path) -> Any:
-    from transformers import AutoModelForCausalLM
+    """As training loads it: attention that knows where in a row an example begins."""
+    from core.train.loading import load_model
 
-    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    return load_model(base, PLAIN, torch.device("cpu"), torch.float32)
 
 
 def adapter_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -42,10 +44,13 @@ def run(base: Path, folder: Path, settings: TrainSettings, count: int = 8) -> An
 
 @pytest.mark.parametrize("chunk_bytes", [64 * 2**20, 4 * 384 * 5])
 def test_loss_and_gradients_equal_those_of_transformers(
-    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+    base: Path, model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
 ) -> None:
+    from transformers import AutoModelForCausalLM
+
     monkeypatch.setattr(loss_module, "LOGIT_CHUNK_BYTES", chunk_bytes)
-    examples = Encoder(tokenizer, 512).encode_items(items(5)).examples
+    lessons = Encoder(tokenizer, 512).encode_items(items(5)).lessons
+    examples = [lesson.examples[0] for lesson in lessons]
     width = max(len(example.ids) for example in examples)
     ids = torch.full((5, width), 3)
     labels, mask = torch.full((5, width), -100), torch.zeros(5, width, dtype=torch.int64)
@@ -54,11 +59,13 @@ def test_loss_and_gradients_equal_those_of_transformers(
         ids[row, :length] = torch.tensor(example.ids)
         labels[row, example.answer_start : length] = ids[row, example.answer_start : length]
         mask[row, :length] = 1
-    weight = model.model.layers[0].mlp.up_proj.weight
-    reference = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-    (expected,) = torch.autograd.grad(reference, weight)
-    ours = answer_losses(model, collate(examples, pad_id=3)).mean()
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager").eval()
+    reference = plain(input_ids=ids, attention_mask=mask, labels=labels).loss
+    (expected,) = torch.autograd.grad(reference, plain.model.layers[0].mlp.up_proj.weight)
+    weight = model.model.layers[0].mlp.up_proj.weight.requires_grad_()
+    ours = answer_losses(model, collate(lessons)).mean()
     (gradient,) = torch.autograd.grad(ours, weight)
+    weight.requires_grad_(False)
     assert float(ours.detach()) == pytest.approx(float(reference.detach()), abs=1e-6)
     assert torch.allclose(gradient, expected, rtol=1e-4, atol=1e-7)
 
@@ -106,7 +113,7 @@ def test_weight_one_is_the_plain_loss_and_weight_zero_teaches_nothing(
 ) -> None:
     made = items(4)
     with torch.no_grad():
-        losses = answer_losses(model, collate(Encoder(tokenizer, 512).encode_items(made).examples, pad_id=3))
+        losses = answer_losses(model, collate(Encoder(tokenizer, 512).encode_items(made).lessons))
     for weight in (0.0, 1.0, 2.0):
         listener = Listener()
         weighted = [replace(item, weight=weight) for item in made]
@@ -130,12 +137,12 @@ def test_the_published_adapter_loads_with_peft_and_gives_the_best_loss(
     assert result.base_loss is not None
     assert result.best_loss is not None
     assert result.best_loss < result.base_loss
-    loaded: Any = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(base), str(tmp_path / "adapter")
-    ).eval()
-    examples = Encoder(tokenizer, 512).encode_items(held_out).examples
+    attention.register()
+    plain = AutoModelForCausalLM.from_pretrained(base, attn_implementation=attention.NAME)
+    loaded: Any = PeftModel.from_pretrained(plain, str(tmp_path / "adapter")).eval()
+    lessons = Encoder(tokenizer, 512).encode_items(held_out).lessons
     with torch.no_grad():
-        losses = answer_losses(loaded.get_base_model(), collate(examples, pad_id=3))
+        losses = answer_losses(loaded.get_base_model(), collate(lessons))
     assert float(losses.mean()) == pytest.approx(result.best_loss, abs=1e-5)
     names = sorted(path.name for path in (tmp_path / "adapter").iterdir())
     assert names == ["adapter_config.json", "adapter_model.safetensors", "training.json"]

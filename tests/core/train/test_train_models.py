@@ -88,7 +88,8 @@ def test_names_are_found_on_this_machine_only(folder: Path, tmp_path: Path, monk
     home = Home(tmp_path / "home")
     with pytest.raises(ModelError, match="not on this machine") as caught:
         resolve_base("Qwen3-1.7B", home)
-    assert "hf download Qwen/Qwen3-1.7B" in caught.value.hint
+    assert "models --download qwen3-1.7b" in caught.value.hint
+    assert "ollama pull qwen3:1.7b" in caught.value.hint
     shutil.copytree(folder, home.models / "base" / "qwen3-1.7b")
     assert resolve_base("Qwen3-1.7B", home).path == home.models / "base" / "qwen3-1.7b"
 
@@ -142,7 +143,7 @@ def test_the_estimated_activations_are_what_torch_keeps(tmp_path: Path, dropout:
     from transformers import AutoTokenizer
 
     from core.train.batches import collate
-    from core.train.data import Example
+    from core.train.data import Example, Lesson
     from core.train.loss import answer_losses
     from core.train.session import open_session
 
@@ -159,7 +160,7 @@ def test_the_estimated_activations_are_what_torch_keeps(tmp_path: Path, dropout:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    batch = collate([Example(tuple(range(5, 261)), 255)], pad_id=3)
+    batch = collate([Lesson((Example(tuple(range(5, 261)), 255),))])
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         losses = answer_losses(session.model.get_base_model(), batch)
     plan = estimate(read_config(folder), settings, Device("cpu", "CPU", 8 * GB))

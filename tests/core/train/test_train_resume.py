@@ -19,9 +19,9 @@ from training_kit import Listener, items
 
 from core.errors import RunError
 from core.train import session as session_module
-from core.train import sft
+from core.train import sft, trainer
 from core.train.config import TrainSettings
-from core.train.sft import Task, train
+from core.train.trainer import Task, train
 
 SETTINGS = TrainSettings(epochs=2, learning_rate=1e-2, accumulation=4, save_every=2, eval_every=3)
 ROOT = Path(__file__).resolve().parents[3]
@@ -73,7 +73,7 @@ def test_kill_and_resume_give_the_same_bits(base: Path, tmp_path: Path, undistur
             from pathlib import Path
             from test_train_resume import task
             from training_kit import Listener
-            from core.train.sft import train
+            from core.train.trainer import train
 
             class Telling(Listener):
                 def step(self, step, total_steps, values):
@@ -201,10 +201,11 @@ def test_a_growing_validation_loss_ends_the_run(base: Path, tmp_path: Path, monk
 
 def test_early_stopping_and_the_best_checkpoint(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([9.0, 5.0, 6.0, 7.0, 4.0])
-    monkeypatch.setattr(sft, "_evaluate", lambda session, examples: next(values))
+    monkeypatch.setattr(trainer, "evaluate", lambda work, lessons: (next(values), {}))
     settings = replace(SETTINGS, eval_every=1, early_stopping_patience=2)
     result = train(task(base, tmp_path, settings=settings), Listener())
-    assert (result.status, result.step, result.best_step, result.best_loss) == ("finished", 3, 1, 5.0)
+    assert (result.status, result.step, result.best_step, result.best_loss) == ("plateau", 3, 1, 5.0)
+    assert (result.total_steps, result.base_loss) == (8, 9.0)
     best = (tmp_path / "checkpoints" / "step-1" / "adapter_model.safetensors").read_bytes()
     assert (tmp_path / "adapter" / "adapter_model.safetensors").read_bytes() == best
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from storage.rows import DatasetItem, Split
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.train.config import Method, TrainSettings
+    from core.train.data import Lesson
+    from core.train.session import Session
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|turn|>{{ message['role'] }}\n"
@@ -104,3 +112,61 @@ def items(count: int, split: Split = "train", *, weight: float = 1.0) -> list[Da
             )
         )
     return made
+
+
+def pairs(count: int, split: Split = "train", *, weight: float = 1.0) -> list[DatasetItem]:
+    """`items`, each with a worse answer to the same prompt."""
+    return [
+        replace(item, rejected=f"erDiagram\n  loan {{ int {item.target[12:17]} }}")
+        for item in items(count, split, weight=weight)
+    ]
+
+
+def thumbs(count: int, split: Split = "train", *, weight: float = 1.0) -> list[DatasetItem]:
+    """Every other one a worse answer that was not liked."""
+    return [
+        replace(item, target=item.target if item.position % 2 else item.rejected, desirable=bool(item.position % 2))
+        for item in pairs(count, split, weight=weight)
+    ]
+
+
+def items_of(method: Method, count: int, split: Split = "train", *, weight: float = 1.0) -> list[DatasetItem]:
+    """Items that the method can learn from."""
+    return {"sft": items, "dpo": pairs, "kto": thumbs}[method](count, split, weight=weight)
+
+
+def opened(base: Path, settings: TrainSettings, made: list[DatasetItem]) -> tuple[Session, list[Lesson]]:
+    """A session on the tiny model and the lessons of these items, with their reference where the method needs one."""
+    from core.train.data import Encoder
+    from core.train.loading import load_tokenizer
+    from core.train.parallel import ALONE
+    from core.train.reference import with_reference
+    from core.train.session import open_session
+    from core.train.step import Work
+    from core.train.trainer import RECIPES
+
+    tokenizer = load_tokenizer(base)
+    session = open_session(base, settings, tokenizer)
+    lessons = list(Encoder(tokenizer, settings.max_length).encode_items(made, settings.method).lessons)
+    recipe = RECIPES[settings.method]()
+    if recipe.needs_reference:
+        lessons = with_reference(Work(session, recipe, ALONE, print), lessons, None, "")
+    return session, lessons
+
+
+def shake(parameters: Mapping[str, torch.Tensor], *, seed: int = 3, scale: float = 0.05) -> None:
+    """Random values, the same for the same names: an adapter that does something."""
+    import torch
+
+    chance = torch.Generator().manual_seed(seed)
+    for name in sorted(parameters):
+        value = parameters[name]
+        value.data.copy_(torch.randn(value.shape, generator=chance) * scale)
+
+
+def adapter_of(folder: Path) -> dict[str, torch.Tensor]:
+    """The adapter that a run has published."""
+    from safetensors.torch import load_file
+
+    loaded: dict[str, Any] = load_file(folder / "adapter" / "adapter_model.safetensors")
+    return loaded
