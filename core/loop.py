@@ -139,10 +139,12 @@ class LearningLoop:
         limit: int | None = None,
         start: str | None = None,
         background: bool = True,
+        note: Callable[[str], None] = lambda _: None,
     ) -> int:
         """Freezes a dataset, queues a run on it and starts its process unless another run is at work; the run's id.
 
-        `base` is a preset's name or a folder, else the category's own, else the general default. `settings` are laid
+        `base` is a preset's name, a folder, a GGUF file or `ollama:NAME`, else the category's own, else the general
+        default. What Ollama holds is made ready first, which may take minutes: `note` hears of it. `settings` are laid
         over the configured ones. `start` names the version that the run goes on from instead of a fresh adapter. With
         `background=False` the call returns when the run has ended.
         Raises FinetuneError, before anything is queued, for what could not end well.
@@ -157,7 +159,7 @@ class LearningLoop:
             limit=limit,
             start=training.require_start(self.home, registry.find(self.store, start), named) if start else None,
         )
-        run_id = training.start_run(self.store, self.home, self.config, plan)
+        run_id = training.start_run(self.store, self.home, self.config, plan, note=note)
         self.dispatcher.tend()
         if not background:
             self.wait(run_id)

@@ -242,7 +242,7 @@ def _learned(store: Store, home: Home, config: Config, category: Category) -> fr
     if not loop_of(category, config).incremental:
         return frozenset()
     try:
-        base = resolve_base(category.base_model or config.train.base_model, home)
+        base = resolve_base(category.base_model or config.train.base_model, home, make=False)
         start = training.start_of(store, home, config, category.name, base.name)
     except FinetuneError:
         return frozenset()

@@ -21,7 +21,7 @@ from core.select.batch import LARGEST
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings, configured
 from core.train.preflight import preflight
-from core.train.presets import resolve_base
+from core.train.presets import OLLAMA, resolve_base
 from core.train.search_space import LEARNING_RATES
 from core.triggers import Outlook
 from storage import ab_tests, datasets, events, runs, versions
@@ -60,17 +60,18 @@ def start_run(
     *,
     check_stop: Callable[[], None] = lambda: None,
     found: Eligible | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Selects and freezes the dataset of a run and queues it; the run's id. Nothing is queued that could not end well.
 
-    Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. `found` saves
-    looking through the category again. Raises FinetuneError, for a plan of the worker also where another run of the
-    category is open by now.
+    Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. So may making a GGUF
+    file ready, of which `note` hears. `found` saves looking through the category again. Raises FinetuneError, for a
+    plan of the worker also where another run of the category is open by now.
     """
     from core.select.dataset import eligible_of, freeze, require_examples
     from core.select.methods.selecting import Wanted, selected
 
-    model = resolve_base(plan.base, home)
+    model = resolve_base(plan.base, home, note=note)
     # The process of the run may stand in another folder.
     base = named_base(plan.base, home)
     own = default_settings(store, config, plan.category.name, base, {"seed": plan.seed, **_given(plan)})
@@ -147,9 +148,14 @@ def default_settings(
     return own
 
 
-def named_base(base: str, home: Home) -> str:
-    """A base model as runs name it: a preset's name, or the whole path of a folder."""
-    return str(resolve_base(base, home).path) if Path(base).expanduser().is_dir() else base
+def named_base(base: str, home: Home, *, make: bool = True) -> str:
+    """A base model as runs name it: a preset's name, a hub id, or the whole path of a folder.
+
+    A GGUF file and what Ollama holds are named by the folder that is made of them, which takes minutes the first time;
+    without `make` ModelError says that it is not there yet.
+    """
+    local = base.lower().startswith(OLLAMA) or base.lower().endswith(".gguf") or Path(base).expanduser().is_dir()
+    return str(resolve_base(base, home, make=make).path) if local else base
 
 
 def learned(store: Store, start: VersionRow | None) -> Collection[int]:
@@ -230,7 +236,7 @@ def taken(store: Store, home: Home, category: Category) -> set[int]:
     """The events that some run of the category on its base model has taken."""
     base = category.base_model
     with suppress(FinetuneError):  # where its base model is not on this machine, the runs on it still have its name
-        base = named_base(base, home)
+        base = named_base(base, home, make=False)
     return datasets.taken_event_ids(store, category.name, base)
 
 

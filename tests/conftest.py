@@ -23,6 +23,8 @@ def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "TOKENIZERS_PARALLELISM": "false",
         "TEXTUAL_ANIMATIONS": "none",
         "EDITOR": "false",
+        "OLLAMA_HOST": "127.0.0.1:9",  # nobody answers there
+        "OLLAMA_MODELS": str(tmp_path / "ollama"),
     }.items():
         monkeypatch.setenv(name, value)
     for name in ("VISUAL", "NO_COLOR", "FORCE_COLOR", "COLORTERM"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -26,7 +26,7 @@ NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
 
 @click.command()
 @click.argument("category")
-@click.option("--base", help="Base model: a preset's name or a local folder (default: the category's).")
+@click.option("--base", help="Base model: a preset, a folder, a GGUF file or ollama:NAME (default: the category's).")
 @click.option(
     "--method",
     type=click.Choice(METHODS),
@@ -77,8 +77,15 @@ def train(
     """Train a new version of CATEGORY: select, train, evaluate, export, prove, and compare with what serves."""
     chosen = {key: value for key, value in settings.items() if value is not None}
     with LearningLoop(home) as loop:
-        run_id = loop.start_run(category, base=base, settings=chosen, seed=seed, limit=limit, start=start)
+        run_id = loop.start_run(
+            category, base=base, settings=chosen, seed=seed, limit=limit, start=start, note=_heard(as_json)
+        )
         _follow(loop, run_id, detach=detach, as_json=as_json)
+
+
+def _heard(as_json: bool) -> Callable[[str], None]:
+    """What is told before a run begins goes beside the result."""
+    return lambda text: None if as_json else click.echo(plain(text), err=True)
 
 
 @click.command()
