@@ -143,6 +143,16 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """`storage` is where searches lie that several processes or machines share; empty for the home folder's own.
+
+    See `core.search.places` for what it may be.
+    """
+
+    storage: str = field(default="", repr=False)  # it may hold a password
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings, section by section."""
 
@@ -153,6 +163,7 @@ class Config:
     publish: Publish = Publish()
     ab: Ab = Ab()
     loop: Loop = Loop()
+    search: Search = Search()
 
 
 def load_config(home: Home) -> Config:

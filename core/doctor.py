@@ -6,16 +6,19 @@ import json
 import os
 import platform
 import re
+import shlex
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 import psutil
 
+from core.backends import ollama_store
 from core.backends.embedding_models import find_model, missing_package
 from core.categories import load_categories
 from core.config import load_config
@@ -23,14 +26,17 @@ from core.errors import FinetuneError
 from core.hooks.settings import load_hooks
 from core.paths import Home, free_bytes
 from core.release.files import version_problem
+from core.search.leftovers import leftovers, looked_at
+from core.search.places import FILE, place_of
 from core.select.own_reward import reward_function
 from core.train.config import configured
 from core.train.launch import is_alive
 from core.validate.registry import validator_for
 from storage import aliases, runs, versions
-from storage.db import Store, integrity_problems, open_store
+from storage.db import Store, file_problems, integrity_problems, open_store
 
 State = Literal["ok", "warning", "problem", "info"]
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 LITTLE_DISK = 5e9
 LITTLE_MEMORY = 2e9
 OLLAMA_SECONDS = 0.5
@@ -49,7 +55,16 @@ class Check:
 def examine(home: Home) -> list[Check]:
     """Every check; none of them changes anything but the home folder being made when it is missing. Takes seconds on a
     large store, since every page of it is read."""
-    checks = [_python(), *_packages(), _home(home), _disk(home), _memory(), _configuration(home), _embeddings(home)]
+    checks = [
+        _python(),
+        *_packages(),
+        *_hardware(),
+        _home(home),
+        _disk(home),
+        _memory(),
+        _configuration(home),
+        _embeddings(home),
+    ]
     checks += [*_rewards(home), *_hooks(home)]
     if home.store.exists():
         try:
@@ -59,7 +74,7 @@ def examine(home: Home) -> list[Check]:
             checks.append(Check("store", "problem", error.message, error.hint))
     else:
         checks.append(Check("store", "info", f"nothing is recorded yet in {home.root}"))
-    checks.append(_ollama())
+    checks += [*_searches(home), _ollama()]
     return checks
 
 
@@ -79,6 +94,23 @@ def _packages() -> Iterator[Check]:
         except metadata.PackageNotFoundError:
             yield Check(name, "problem", "is not installed", f"Install it: pip install {name}")
     yield Check("packages", "ok", ", ".join(found))
+
+
+def _hardware() -> Iterator[Check]:
+    """What QLoRA, the watch over a GPU, and training on several devices need; for information."""
+    for name, use, without in (
+        ("bitsandbytes", "4-bit base models and 8-bit optimizers", "base models stay in 16 or 32 bits"),
+        ("nvidia-ml-py", "load and temperature of NVIDIA GPUs", "no GPU is watched"),
+        ("accelerate", "training by several processes or machines", "a run trains in one process"),
+    ):
+        try:
+            detail = f"{metadata.version(name)}, for {use}"
+        except metadata.PackageNotFoundError:
+            yield Check(name, "info", f"is not installed, so {without}", f"To have {use}: pip install {name}")
+            continue
+        if name == "nvidia-ml-py" and not _NVIDIA_DRIVER.exists() and platform.system() == "Linux":
+            detail += "; no NVIDIA driver is loaded here"
+        yield Check(name, "info", detail)
 
 
 def _home(home: Home) -> Check:
@@ -214,18 +246,52 @@ def _runs(store: Store) -> Iterator[Check]:
         yield Check("runs", "warning", f"lost and not resumed: {listed}", f"finetune-tui resume {lost[0]}")
 
 
+def _searches(home: Home) -> Iterator[Check]:
+    """The searches of the home folder, where a shared one lies, and what trials have left. Nothing without any."""
+    try:
+        place = place_of(home, load_config(home).search.storage)
+        if place.shared:
+            yield Check("shared searches", "info", f"lie in {place.shown}; this place is not looked at here")
+    except FinetuneError as error:
+        yield Check("shared searches", "problem", error.message, error.hint)
+    file, kept = home.root / FILE, frozenset[str]()
+    if file.exists():
+        try:
+            problems = file_problems(file)
+            number, kept = (0, kept) if problems else looked_at(home)
+        except OSError as error:
+            yield Check("searches", "problem", f"{FILE} cannot be read: {error.strerror}", "Correct its permissions.")
+        except FinetuneError as error:
+            yield Check("searches", "problem", error.message, error.hint)
+        else:
+            hint = f"Put your last backup in its place, or move {file} away: the next search begins anew."
+            whole = f"{FILE}, {number} searches, {file.stat().st_size / 1e6:.1f} MB, whole"
+            found = Check("searches", "problem", f"{FILE}: {'; '.join(problems[:3])}", hint)
+            yield found if problems else Check("searches", "ok", whole)
+    if left := leftovers(home, kept):
+        megabytes = sum(one.bytes for one in left) / 1e6
+        named = " ".join(shlex.quote(str(one.folder)) for one in left[:3]) + (" …" if len(left) > 3 else "")
+        yield Check(
+            "trials",
+            "warning",
+            f"{len(left)} folders of trials that nobody is at work on, {megabytes:.1f} MB",
+            f"A search that goes on removes its own; else: rm -r {named}",
+        )
+
+
 def _age(at: float | None) -> str:
     return "never" if at is None else f"{max(0.0, time.time() - at):.0f} s ago"
 
 
 def _ollama() -> Check:
     """Only looked at for information: models are served by the embedded llama.cpp without it."""
-    address = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
-    if "://" not in address:
-        address = f"http://{address}"
+    address = ollama_store.server_url()
     try:
-        with urllib.request.urlopen(f"{address.rstrip('/')}/api/version", timeout=OLLAMA_SECONDS) as reply:
+        with urllib.request.urlopen(f"{address}/api/version", timeout=OLLAMA_SECONDS) as reply:
             version = json.load(reply)["version"]
     except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError):
-        return Check("ollama", "info", f"does not answer at {address}; the embedded llama.cpp serves")
-    return Check("ollama", "info", f"{str(version)[:40]} answers at {address}")
+        told = f"does not answer at {address}; the embedded llama.cpp serves"
+    else:
+        told = f"{str(version)[:40]} answers at {address}"
+    models = len(ollama_store.held())
+    return Check("ollama", "info", f"{told}; it holds {models} models to train from" if models else told)

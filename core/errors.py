@@ -9,6 +9,7 @@ __all__ = [
     "CategoryError",
     "ConfigError",
     "ConflictError",
+    "DivergedError",
     "ExportError",
     "FinetuneError",
     "ModelError",
@@ -41,6 +42,12 @@ class RunError(FinetuneError):
     """A training run cannot be started, resumed or stopped."""
 
     default_title = "The run cannot go on"
+
+
+class DivergedError(RunError):
+    """The loss of a training exploded: its settings are bad, the machine is not."""
+
+    default_title = "The training diverged"
 
 
 class BackendError(FinetuneError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from core.categories import Category
 from core.train.scoring import Judge, Scorer, validation_scorer
@@ -44,8 +44,13 @@ def category_judge(store: Store, category: Category, items: Sequence[DatasetItem
 
     Raises CategoryError for a validator that does not exist or refuses its options.
     """
-    validator = validator_for(category)
     known = {event.id: event.metadata for event in events.get_many(store, [item.event_id for item in items])}
+    return judge_of(category, known)
+
+
+def judge_of(category: Category, known: Mapping[int, Mapping[str, Any]]) -> Judge:
+    """The validator of a category as a judge; `known` is the metadata of events by id."""
+    validator = validator_for(category)
 
     def judge(item: DatasetItem, text: str) -> float | None:
         found = validated(validator, text, item.prompt, known.get(item.event_id, {}))

@@ -16,7 +16,18 @@ from storage.faults import translated
 from storage.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from storage.store import Store, flush
 
-__all__ = ["SCHEMA_VERSION", "Store", "backup", "connect_foreign", "flush", "integrity_problems", "lean", "open_store"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Store",
+    "backup",
+    "backup_file",
+    "connect_foreign",
+    "file_problems",
+    "flush",
+    "integrity_problems",
+    "lean",
+    "open_store",
+]
 
 SCHEMA_VERSION = len(MIGRATIONS)
 BUSY_SECONDS = 10.0
@@ -170,21 +181,38 @@ def integrity_problems(store: Store) -> list[str]:
     return problems
 
 
+def file_problems(path: Path) -> list[str]:
+    """What is wrong with a SQLite file of another program, in words; nothing in it is changed. Raises OSError."""
+    try:
+        connection = connect_foreign(path)
+        try:
+            return [line for (line,) in connection.execute("PRAGMA integrity_check(20)") if line != "ok"]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return [str(error)]
+
+
 def backup(store: Store, target: Path) -> None:
     """Writes a whole, checked copy of the store to `target` while others go on writing; an old copy is replaced.
 
     Raises StoreError when `target` is the store itself or one in use, or cannot be written.
     """
+    backup_file(store.path, target)
+
+
+def backup_file(source: Path, target: Path) -> None:
+    """`backup` for any SQLite file of the home folder."""
     target = target.absolute()
     in_use = target.with_name(target.name + "-wal").exists()
-    if in_use or target.is_dir() or (target.exists() and target.samefile(store.path)):
+    if in_use or target.is_dir() or (target.exists() and target.samefile(source)):
         raise StoreError(
             f"{target} is a folder or a store in use.", title="No backup was made", hint="Choose another file name."
         )
     partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _copy(store.path, partial)
+        _copy(source, partial)
         flush(partial)
         partial.replace(target)
         flush(target.parent)
@@ -218,7 +246,7 @@ def _copy(source: Path, target: Path) -> None:
         reader.close()
     if verdict != "ok":
         raise StoreError(
-            f"The store itself is damaged ({verdict}), so its copy was thrown away.",
+            f"{source.name} itself is damaged ({verdict}), so its copy was thrown away.",
             title="No backup was made",
             hint="Run `finetune-tui doctor`.",
         )

@@ -18,6 +18,7 @@ from core.paths import Home, write_whole
 from core.train.launch import process_started, start
 
 TASK: Final = "task.json"
+DATASET: Final = "dataset.z"
 PROGRESS: Final = "progress.jsonl"
 RESULT: Final = "result.json"
 LOCK: Final = "lock"
@@ -36,7 +37,7 @@ class Figures:
 
 
 class TrialProcess:
-    """The process of one trial in its folder, `runs/search-<study>-<number>`. It dies with this one."""
+    """The process of one trial in its folder, `runs/search-<search>-<number>`. It dies with this one."""
 
     def __init__(self, home: Home, folder: Path) -> None:
         self.folder = folder
@@ -44,9 +45,13 @@ class TrialProcess:
         self._process: tuple[int, float | None] | None = None
         self._read = 0
 
-    def start(self, task: Mapping[str, Any]) -> None:
-        """Starts it, or lets it go on from its last checkpoint. Raises RunError when it cannot be started."""
+    def start(self, task: Mapping[str, Any], dataset: bytes) -> None:
+        """Starts it, or lets it go on from its last checkpoint. Raises RunError when it cannot be started.
+
+        `dataset` is what `core.search.travel` made of it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / DATASET, dataset)
         (self.folder / RESULT).unlink(missing_ok=True)
         write_whole(self.folder / TASK, json.dumps(task))
         command = [sys.executable, "-P", "-m", "core.search.trial", "--home", str(self._home.root)]

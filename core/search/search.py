@@ -8,40 +8,49 @@ the test that its winner has to pass; and no trial leaves a version.
 from __future__ import annotations
 
 import fcntl
+import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from core.categories import category
-from core.errors import ConflictError, RunError
+from core.errors import CategoryError, ConflictError, RunError
+from core.search.beginning import Beginning
 from core.search.defaults import search_base
+from core.search.liveness import Heart, Watch, patiently
+from core.search.places import opened, place_of
 from core.search.process import TrialProcess
-from core.search.study import Overview, Spec, create, done, newest, open_storage, overview_of, prepare, spec_of, studies
-from core.search.tries import MOST_FAILURES, Moment, Tries, try_again
-from core.train.config import TrainSettings
-from core.train.preflight import preflight
-from core.train.presets import resolve_base
-from core.training import default_settings, named_base
-from storage import datasets, runs
+from core.search.queue import MOST_FAILURES, bury, retire, try_again
+from core.search.sharing import model_name, require_same
+from core.search.study import Overview, at_work, done, newest, overview_of, prepare, spec_of, studies
+from core.search.travel import from_bytes, from_pieces, frozen, to_bytes
+from core.search.tries import Job, Moment, Tries
+from core.training import named_base
+from storage import runs
 
 if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
+    from optuna.storages import BaseStorage
     from optuna.study import Study
 
     from core.loop import LearningLoop
 
 LOCK: Final = "search.lock"
+_OWN_FOLDER: Final = re.compile(r"search-\d+-\d+")
 _POLL_SECONDS: Final = 0.2
 _TEND_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 1.0  # at what others do on a shared search
 
 
 class Search:
     """Looks for settings of one category on one base model (default: the category's), up to `trials` trials in all.
 
     A search that was broken off goes on where it was, on the dataset that it was begun on; `fresh` begins another one.
-    `seed` (0) and `limit` (of the training examples) hold for a whole search. Trials go one at a time, also of several
-    searches, and make room for training runs.
+    `seed` (0) and `limit` (of the training examples) hold for a whole search. Trials of a home folder go one at a time,
+    also of several searches, and make room for training runs. In a shared `storage` (`core.search.places`; default: the
+    configured one) other home folders, here or on other machines, work on the same search at the same time.
+    Raises FinetuneError for a category or a storage that does not exist.
     """
 
     def __init__(
@@ -54,15 +63,25 @@ class Search:
         seed: int | None = None,
         limit: int | None = None,
         fresh: bool = False,
+        storage: str | None = None,
     ) -> None:
         self.loop = loop
-        self.category = category(loop.categories, category_name)
+        self.place = place_of(loop.home, loop.config.search.storage if storage is None else storage)
+        try:
+            self.category = category(loop.categories, category_name)
+        except CategoryError as error:
+            if not self.place.shared:
+                raise
+            hint = f"Copy [categories.{category_name[:60]}] from the config.toml of the machine that began the search."
+            raise CategoryError(error.message, hint=f"{error.hint} {hint}") from error
         wanted = base or self.category.base_model or loop.config.train.base_model
         self.base = search_base(named_base(wanted, loop.home))
         self.trials = trials
         self.seed = seed
         self.limit = limit
         self.fresh = fresh
+        self._watch = Watch()
+        self._worker = uuid.uuid4().int % 2**32 if self.place.shared else 0
 
     def run(
         self,
@@ -74,35 +93,46 @@ class Search:
         KeyboardInterrupt and every other way to end it keep what is done. Raises FinetuneError for a dataset, model or
         settings with which nothing can be trained, and when trials fail in a row.
         """
-        failures = 0
-        with open_storage(self.loop.home) as storage:
+        failures, reason = 0, ""
+        with opened(self.place, bury) as storage:
             study: Study | None = None
+            job: Job | None = None
+            waiting = False
             while not should_stop():
                 with self._turn(told, should_stop) as ours:
                     if not ours:
                         break
-                    self._recover(storage)
-                    study = study or self._study(storage)
+                    study = study or self._study(storage, told, should_stop)
+                    if study is None:
+                        break
+                    self._recover(storage, study)
                     if done(study) >= self.trials:
                         break
-                    prepare(study)
-                    tries = Tries(
-                        self.loop,
-                        study,
-                        trials=self.trials,
-                        told=told,
-                        should_stop=should_stop,
-                        wait_for_runs=self._wait_for_runs,
-                    )
-                    reason = tries.next()
-                failures = failures + 1 if reason else 0
+                    others = at_work(study)
+                    if done(study) + others < self.trials:
+                        prepare(study, self._worker)
+                        job = job or self._job(storage, study)
+                        tries = Tries(
+                            self.loop,
+                            job,
+                            trials=self.trials,
+                            told=told,
+                            should_stop=should_stop,
+                            wait_for_runs=self._wait_for_runs,
+                        )
+                        reason, others = tries.next(), 0
+                        failures = failures + 1 if reason else 0
                 if failures >= MOST_FAILURES:
                     raise RunError(
                         f"{failures} trials in a row have failed. The last: {reason}",
                         title="The search cannot go on",
                         hint="Mend what it names; the same command goes on from here.",
                     )
-            return overview_of(study) if study is not None else None
+                if others and not waiting:
+                    told(Moment("waits", None, 0, 0, f"The last trials ({others}) are at work elsewhere."))
+                waiting = bool(others)
+                _rest(_LOOK_SECONDS if others else 0.0, should_stop)
+            return overview_of(study, self.base) if study is not None else None
 
     @contextmanager
     def _turn(self, told: Callable[[Moment], None], should_stop: Callable[[], bool]) -> Iterator[bool]:
@@ -137,57 +167,66 @@ class Search:
                 self.loop.dispatcher.tend()  # the run may be lost, and others may be waiting
             time.sleep(_POLL_SECONDS)
 
-    def _recover(self, storage: RDBStorage) -> None:
+    def _recover(self, storage: BaseStorage, study: Study) -> None:
         """Lets trials whose process is gone be tried again, and removes folders that no trial will go on in."""
         import optuna
 
         state = optuna.trial.TrialState
+        shared = spec_of(study).shared
+        if shared is not None:
+            patiently(lambda: self._watch.tend(study, retire))
         kept = set()
-        for study in studies(storage):
-            for trial in study.get_trials(deepcopy=False, states=(state.RUNNING,)):
-                try_again(study, trial.number)
-            waiting = study.get_trials(deepcopy=False, states=(state.WAITING,))
-            kept |= {trial.user_attrs.get("folder") for trial in waiting}
+        for one in [study] if shared else studies(storage):
+            if shared is None:  # we have the turn, so nobody is at work on any trial here
+                for trial in one.get_trials(deepcopy=False, states=(state.RUNNING,)):
+                    try_again(one, trial.number)
+            kept |= {
+                trial.user_attrs.get("folder") for trial in one.get_trials(deepcopy=False, states=(state.WAITING,))
+            }
+        ours = _OWN_FOLDER if shared is None else re.compile(rf"search-{re.escape(shared.token)}-\d+")
         for folder in self.loop.home.runs.glob("search-*"):
-            if folder.name not in kept:
+            if ours.fullmatch(folder.name) and folder.name not in kept:
                 TrialProcess(self.loop.home, folder).remove()
 
-    def _study(self, storage: RDBStorage) -> Study:
-        """The search to go on with, or a new one. Raises ConflictError where it was begun otherwise."""
-        study = None if self.fresh else newest(storage, self.category.name, self.base)
+    def _study(
+        self, storage: BaseStorage, told: Callable[[Moment], None], should_stop: Callable[[], bool]
+    ) -> Study | None:
+        """The search to go on with, or a new one; None after a wish to stop. Raises ConflictError where it was begun
+        otherwise."""
+        shared = self.place.shared
+        name = model_name(self.base, self.loop.home) if shared else self.base
+
+        def known() -> Study | None:
+            return None if self.fresh else newest(storage, self.category.name, name, shared=shared)
+
+        begins = Beginning(self.loop, self.category, self.base, seed=self.seed, limit=self.limit)
+        study = known() or begins.study(storage, known, told, should_stop, shared=shared)
         if study is None:
-            return create(storage, self._spec())
+            return None
         spec = spec_of(study)
-        for name, wanted, known in (("seed", self.seed, spec.seed), ("limit", self.limit, spec.limit)):
-            if wanted is not None and wanted != known:
+        for what, wanted, was in (("seed", self.seed, spec.seed), ("limit", self.limit, spec.limit)):
+            if wanted is not None and wanted != was:
                 raise ConflictError(
-                    f"This search was begun with the {name} {known}; trials with another one cannot be compared.",
+                    f"This search was begun with the {what} {was}; trials with another one cannot be compared.",
                     title="Another search",
-                    hint=f"Leave the {name} out to go on with it, or begin another one with --fresh.",
+                    hint=f"Leave the {what} out to go on with it, or begin another one with --fresh.",
                 )
+        if spec.shared is not None:
+            require_same(spec.shared, self.base, self.category, self.loop.home)
         return study
 
-    def _spec(self) -> Spec:
-        """Freezes what a new search trains on. Raises FinetuneError where nothing could be trained or compared."""
-        loop, seed = self.loop, self.seed or 0
-        own = default_settings(loop.store, loop.config, self.category.name, self.base, {"seed": seed})
-        wanted = TrainSettings.from_mapping(own)
-        dataset_id = self._dataset(seed, wanted.method)
-        items = datasets.items(loop.store, dataset_id)
-        if not any(item.split == "validation" for item in items):
-            raise RunError(
-                f"{self.category.name} has no validation examples yet, so trials cannot be compared.",
-                title="Nothing to compare on",
-                hint="Record and judge more outputs; some of them are held out for this.",
-            )
-        preflight(resolve_base(self.base, loop.home).path, wanted, items, loop.home.runs).require()
-        return Spec(self.category.name, self.base, dataset_id, seed, self.limit, wanted.to_mapping())
+    def _job(self, storage: BaseStorage, study: Study) -> Job:
+        """What every trial of the study needs. Raises FinetuneError where its dataset is gone or damaged."""
+        spec = spec_of(study, self.base)
+        if spec.shared is None:
+            data = frozen(self.loop.store, spec.dataset_id or 0)
+            return Job(study, spec, to_bytes(data), data, self.loop.config.publish.max_tokens)
+        content = from_pieces(study.user_attrs, spec.shared.dataset)
+        beats = lambda trial: Heart(storage, trial)  # noqa: E731
+        return Job(study, spec, content, from_bytes(content), spec.shared.max_tokens, beats)
 
-    def _dataset(self, seed: int, method: str) -> int:
-        from core.select.dataset import freeze
-        from core.select.methods.selecting import Wanted, selected
 
-        loop, now = self.loop, time.time()
-        wanted = Wanted(method=method, seed=seed, limit=self.limit)
-        chosen = selected(loop.store, loop.home, loop.config, self.category, wanted, now=now)
-        return freeze(loop.store, chosen, now=now)
+def _rest(seconds: float, should_stop: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not should_stop():
+        time.sleep(min(_POLL_SECONDS, seconds))

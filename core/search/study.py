@@ -1,49 +1,71 @@
-"""What is known of a search for hyper-parameters: its trials, the best of them, and what mattered.
+"""What is known of a search for hyper-parameters: its trials, and the best of them.
 
-Each search is an Optuna study in `search.db` of the home folder, which survives a kill at any moment and may be open in
-several processes. A study belongs to one category on one base model, and to one frozen dataset, so that its trials can
-be compared; `--fresh` begins another one on what was learned since.
+Each search is an Optuna study in the place of searches (see `core.search.places`), which survives a kill at any moment
+and may be open in several processes. A study belongs to one category on one base model, and to one frozen dataset, so
+that its trials can be compared; `--fresh` begins another one on what was learned since.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from statistics import correlation
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from core.errors import StoreError
+from core.errors import ConflictError, FinetuneError
 from core.paths import Home
+from core.search.importance import importances
+from core.search.places import Retry, opened, place_of
 from core.train.config import TrainSettings
 from core.train.search_space import USUAL, params_of, settings_of
 
 if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
+    from optuna.storages import BaseStorage
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-FILE: Final = "search.db"
 STARTUP_TRIALS: Final = 10  # drawn evenly before the sampler draws on what it knows
-ENOUGH_FOR_IMPORTANCE: Final = 10
-FEWEST_FOR_IMPORTANCE: Final = 4
-_BUSY_SECONDS: Final = 60.0
+FORMAT: Final = 1  # of what a shared study tells; another one is another version of the program
+UNNEEDED: Final = "unneeded"  # marks a trial that was begun when others had begun enough
 _SPEC: Final = "spec"
+_ABANDONED: Final = "abandoned"
 
 TrialState = Literal["waiting", "running", "complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What every machine on a shared search must have the same, as fingerprints where it is large.
+
+    `token` begins the names of its trials' folders, `dataset` is the SHA-256 of what `core.search.travel` makes of it,
+    `model` the base model's name, `weights` and `judging` come from `core.search.sharing`, `max_tokens` is the longest
+    answer.
+    """
+
+    token: str
+    dataset: str
+    model: str
+    weights: str
+    judging: str
+    max_tokens: int
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
-    """What all trials of a search share. `settings` are those of the first trial, which the others vary."""
+    """What all trials of a search share. `settings` are those of the first trial, which the others vary.
+
+    `base` is named as on this machine. A shared search carries its dataset and has no `dataset_id`.
+    """
 
     category: str
     base: str
-    dataset_id: int
+    dataset_id: int | None
     seed: int
     limit: int | None
     settings: Mapping[str, Any]
+    shared: Shared | None = None
 
     @property
     def start(self) -> TrainSettings:
@@ -89,99 +111,142 @@ class Overview:
         return {**asdict(self), "done": self.done}
 
 
-def overview(home: Home, category: str, base: str) -> Overview | None:
-    """The newest search of a category on a base model (as runs name it), or None where there is none."""
-    if not (home.root / FILE).exists():
+def overview(home: Home, category: str, base: str, storage: str = "") -> Overview | None:
+    """The newest search of a category on a base model (as runs name it), or None where there is none.
+
+    `storage` names a shared place, see `core.search.places`.
+    """
+    from core.search.sharing import model_name
+
+    place = place_of(home, storage)
+    if place.path is not None and not place.path.exists():
         return None
-    with open_storage(home) as storage:
-        study = newest(storage, category, base)
-        return overview_of(study) if study is not None else None
+    with opened(place) as found:
+        study = newest(found, category, model_name(base, home) if place.shared else base, shared=place.shared)
+        return overview_of(study, base) if study is not None else None
 
 
-def best(home: Home, category: str, base: str) -> Trial | None:
+def best(home: Home, category: str, base: str, storage: str = "") -> Trial | None:
     """The best trial of the newest search, or None before one is complete."""
-    found = overview(home, category, base)
+    found = overview(home, category, base, storage)
     return found.best if found else None
 
 
 @contextmanager
-def open_storage(home: Home) -> Iterator[RDBStorage]:
-    """The file of all searches, made where it is missing. Raises StoreError when it cannot be read or written."""
-    import optuna
-    from sqlalchemy.engine import URL
-    from sqlalchemy.exc import SQLAlchemyError
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path = home.root / FILE
-    hint = f"Check the free space and the permissions, or move {path} away to begin anew."
-    try:
-        # Optuna takes braces in the address for a place to fill in.
-        url = URL.create("sqlite", database=str(path)).render_as_string().replace("{", "{{").replace("}", "}}")
-        storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}})
-    except (SQLAlchemyError, RuntimeError, optuna.exceptions.StorageInternalError) as error:
-        raise StoreError(f"{path} cannot be opened: {_first_line(error)}", hint=hint) from error
-    try:
-        yield storage
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise StoreError(f"{path} cannot be read or written: {_first_line(error)}", hint=hint) from error
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+def open_storage(home: Home, storage: str = "", retry: Retry | None = None) -> Iterator[BaseStorage]:
+    """The place of searches, made where it is missing; see `core.search.places`. Raises StoreError, ConfigError."""
+    with opened(place_of(home, storage), retry) as found:
+        yield found
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+def newest(storage: BaseStorage, category: str, base: str, *, shared: bool = False) -> Study | None:
+    """The search of a category on a base model that was begun last; a `shared` one knows the model's bare name.
 
-
-def newest(storage: RDBStorage, category: str, base: str) -> Study | None:
-    """The search of a category on a base model that was begun last."""
+    Raises ConflictError where another version of the program has begun it.
+    """
     for study in reversed(studies(storage)):
-        spec = spec_of(study)
-        if (spec.category, spec.base) == (category, base):
+        told = study.user_attrs[_SPEC]
+        named = told["shared"]["model"] if told.get("shared") else told["base"]
+        if bool(told.get("shared")) == shared and (told["category"], named) == (category, base):
+            _require_known(study.study_name, told)
             return study
     return None
 
 
-def studies(storage: RDBStorage) -> list[Study]:
-    """Every search, oldest first. One whose making was broken off by a kill is none."""
+def _require_known(name: str, told: Mapping[str, Any]) -> None:
+    version = (told.get("shared") or {}).get("format", FORMAT)
+    try:
+        known = version == FORMAT and TrainSettings.from_mapping(told["settings"]) is not None
+    except FinetuneError:
+        known = False
+    if not known:
+        raise ConflictError(
+            f"{name} was begun by another version of finetune-tui, whose settings this one does not know.",
+            title="Other version",
+            hint="Use the same version on every machine, or begin another search with --fresh.",
+        )
+
+
+def studies(storage: BaseStorage) -> list[Study]:
+    """Every search, oldest first. One whose making was broken off by a kill is none, nor a study of something else."""
     import optuna
 
     found = optuna.get_all_study_summaries(storage, include_best_trial=False)
-    named = [one.study_name for one in found if _SPEC in one.user_attrs]
+    named = [one.study_name for one in found if is_search(one.user_attrs)]
     return [optuna.load_study(study_name=name, storage=storage) for name in named]
 
 
-def create(storage: RDBStorage, spec: Spec) -> Study:
-    """Begins a search."""
+def is_search(told: Mapping[str, Any]) -> bool:
+    """Whether attributes are those of a search that was made whole."""
+    spec = told.get(_SPEC)
+    return isinstance(spec, dict) and {"category", "base", "settings"} <= spec.keys() and _ABANDONED not in told
+
+
+def unfinished(storage: BaseStorage, prefix: str) -> list[Study]:
+    """Searches whose names begin so and that are being made, or whose making was broken off."""
     import optuna
 
-    name = f"search-{len(optuna.get_all_study_names(storage)) + 1}"  # its trials' folders begin with it
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    study.set_user_attr(_SPEC, asdict(spec))
-    return study
+    found = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    names = [one.study_name for one in found if not {_SPEC, _ABANDONED} & one.user_attrs.keys()]
+    return [optuna.load_study(study_name=name, storage=storage) for name in names if name.startswith(prefix)]
 
 
-def spec_of(study: Study) -> Spec:
-    """What all trials of a study share."""
-    return Spec(**study.user_attrs[_SPEC])
+def abandon(study: Study) -> None:
+    """Marks a search whose making was broken off."""
+    study.set_user_attr(_ABANDONED, True)
 
 
-def prepare(study: Study) -> None:
-    """Makes a study ready to be asked: its sampler and pruner, and the configured settings as its first trial.
+def next_name(storage: BaseStorage, prefix: str = "search-") -> str:
+    """The prefix and the next number."""
+    import optuna
 
-    The sampler is the tree-structured Parzen estimator (Bergstra et al., NIPS 2011). Its seed follows from the search's
-    and the number of trials, so that a search that was broken off goes on as it would have. A trial is pruned when its
-    validation loss, after at least one pass over the data, is worse than the median of the complete trials there.
+    names = [name for name in optuna.get_all_study_names(storage) if name.startswith(prefix)]
+    return f"{prefix}{len(names) + 1}"
+
+
+def create(storage: BaseStorage, spec: Spec, name: str = "", data: Mapping[str, str] | None = None) -> Study:
+    """Begins a search, the configured settings being its first trial; `data` is kept with it.
+
+    Raises optuna.exceptions.DuplicatedStudyError where another process has just taken that name.
     """
     import optuna
 
-    spec = spec_of(study)
-    study.enqueue_trial(params_of(spec.start), skip_if_exists=True)
+    named = name or next_name(storage)
+    study = optuna.create_study(storage=storage, study_name=named, direction="maximize")
+    for key, value in (data or {}).items():
+        study.set_user_attr(key, value)
+    study.enqueue_trial(params_of(spec.start))
+    study.set_user_attr(_SPEC, asdict(spec))  # the last: without it the study is none
+    return study
+
+
+def spec_of(study: Study, base: str | None = None) -> Spec:
+    """What all trials of a study share; `base` is what this machine calls the base model of a shared one."""
+    told = dict(study.user_attrs[_SPEC])
+    shared = told.pop("shared", None)
+    spec = Spec(**told, shared=Shared(**shared) if shared else None)
+    return replace(spec, base=base) if base and spec.shared else spec
+
+
+def prepare(study: Study, worker: int = 0) -> None:
+    """Makes a study ready to be asked: its sampler and its pruner.
+
+    The sampler is the tree-structured Parzen estimator (Bergstra et al., NIPS 2011), which keeps away from what is
+    being tried at the same time. Its seed follows from the search's and the number of trials, so that a search that was
+    broken off goes on as it would have; with the number of the `worker`, no two of them draw the same at the same time.
+    A trial is pruned when its objective, after at least one pass over the data, is worse than the median of the
+    complete trials there.
+    """
+    import optuna
+
     made = len(study.get_trials(deepcopy=False))
-    study.sampler = optuna.samplers.TPESampler(
-        seed=(spec.seed * 1_000_003 + made) % 2**32, n_startup_trials=STARTUP_TRIALS
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.sampler = optuna.samplers.TPESampler(
+            seed=(spec_of(study).seed * 1_000_003 + made + worker) % 2**32,
+            n_startup_trials=STARTUP_TRIALS,
+            constant_liar=True,
+        )
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
 
 
@@ -190,13 +255,19 @@ def done(study: Study) -> int:
     return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.get_trials(deepcopy=False))
 
 
-def overview_of(study: Study) -> Overview:
-    """How a study stands."""
-    spec = spec_of(study)
-    trials = tuple(_trial(one, spec) for one in study.get_trials(deepcopy=False))
+def at_work(study: Study) -> int:
+    """Trials that are being tried now, by whomever."""
+    return sum(trial.state.name == "RUNNING" for trial in study.get_trials(deepcopy=False))
+
+
+def overview_of(study: Study, base: str | None = None) -> Overview:
+    """How a study stands; `base` as in `spec_of`."""
+    spec = spec_of(study, base)
+    known = [one for one in study.get_trials(deepcopy=False) if UNNEEDED not in one.user_attrs]
+    trials = tuple(_trial(one, spec) for one in known)
     complete = [trial for trial in trials if trial.value is not None]
     found = max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
-    return Overview(spec, trials, found, importances(study))
+    return Overview(spec, trials, found, importances(study, seed=spec.seed))
 
 
 def _trial(found: FrozenTrial, spec: Spec) -> Trial:
@@ -215,40 +286,3 @@ def _trial(found: FrozenTrial, spec: Spec) -> Trial:
         seconds=float(told.get("seconds", 0.0)),
         note=str(told.get("note", "")),
     )
-
-
-def importances(study: Study) -> dict[str, float]:
-    """The share of each parameter in what makes trials differ, largest first, sum 1; empty while there is too little.
-
-    From ten complete trials on it is functional ANOVA on a random forest (Hutter et al., ICML 2014); from four on the
-    absolute rank correlation with the objective, which is rough and does not see an optimum inside a range.
-    """
-    import optuna
-
-    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    values = [float(trial.values[0]) for trial in complete]
-    if len(complete) < FEWEST_FOR_IMPORTANCE or min(values) == max(values):
-        return {}
-    found: dict[str, float] = {}
-    if len(complete) >= ENOUGH_FOR_IMPORTANCE:
-        with suppress(ImportError, ValueError, RuntimeError):  # no scikit-learn, or trials that differ in too little
-            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=spec_of(study).seed)
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    if not sum(found.values()):
-        found = {name: _rank_correlation([float(t.params[name]) for t in complete], values) for name in USUAL}
-    total = sum(found.values())
-    ranked = sorted(found.items(), key=lambda one: (-one[1], one[0]))
-    return {name: share / total for name, share in ranked} if total else {}
-
-
-def _rank_correlation(left: Sequence[float], right: Sequence[float]) -> float:
-    """|Spearman's rho|, 0 where one side does not vary."""
-    if min(left) == max(left) or min(right) == max(right):
-        return 0.0
-    return abs(correlation(_ranks(left), _ranks(right)))
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 0, the mean of its places for a value that stands there more than once."""
-    ordered = sorted(values)
-    return [(bisect_left(ordered, value) + bisect_right(ordered, value) - 1) / 2 for value in values]

@@ -1,8 +1,8 @@
 """The process of one trial of a search: `python -m core.search.trial --home FOLDER --folder FOLDER --parent PID`.
 
 It trains on the frozen dataset and lets the result answer validation prompts; no version comes of it. In its folder it
-reads `task.json`, appends its figures to `progress.jsonl`, and leaves `result.json` at its end. Killed or stopped, the
-same trial goes on from its last checkpoint. It ends when the process that started it is gone.
+reads `task.json` and the dataset, appends its figures to `progress.jsonl`, and leaves `result.json` at its end. Killed
+or stopped, the same trial goes on from its last checkpoint. It ends when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import TextIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from core.categories import category, load_categories
-from core.config import load_config
-from core.errors import FinetuneError, RunError
+from core.errors import DivergedError, FinetuneError, RunError
 from core.paths import Home, write_whole
-from core.run_scoring import category_scorer
-from core.search.process import LOCK, PROGRESS, RESULT, TASK
+from core.run_scoring import judge_of
+from core.search.process import DATASET, LOCK, PROGRESS, RESULT, TASK
+from core.search.travel import from_bytes
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings
 from core.train.loading import load_tokenizer
 from core.train.memory import out_of_memory
 from core.train.presets import resolve_base
+from core.train.scoring import validation_scorer
 from core.train.session import open_session
+from core.train.team import team
 from core.train.trainer import Task, train
-from storage import datasets
-from storage.db import open_store
 
-MOST_PROMPTS = 24  # answers are what a trial costs beyond its training
+MOST_PROMPTS: Final = 24  # answers are what a trial costs beyond its training
+FEW_PROMPTS: Final = 8  # at each evaluation: enough to give a trial up
 
 
 class Lines:
@@ -47,11 +49,13 @@ class Lines:
         self._file = file
         self._parent = parent
         self._stopped = False
+        self.scored = False  # whether answers are scored at evaluations; where none can be judged, they score 0
         self._file.write("\n")  # a kill may have left half a line
 
     def step(self, step: int, total_steps: int, values: Mapping[str, float]) -> None:
         """See `core.train.reporter.Progress`."""
-        self._file.write(json.dumps({"step": step, "total": total_steps, "values": dict(values)}) + "\n")
+        told = {"eval_score": 0.0, **values} if self.scored and "eval_loss" in values else dict(values)
+        self._file.write(json.dumps({"step": step, "total": total_steps, "values": told}) + "\n")
         self._file.flush()
 
     def note(self, text: str) -> None:
@@ -72,21 +76,20 @@ def perform(home: Home, folder: Path, lines: Lines) -> dict[str, Any]:
     """Trains and answers; what becomes `result.json`. Raises FinetuneError."""
     told = json.loads((folder / TASK).read_text(encoding="utf-8"))
     settings = TrainSettings.from_mapping(told["settings"])
+    settings = replace(settings, score_prompts=min(settings.score_prompts, FEW_PROMPTS))
     base = resolve_base(told["base"], home)
-    with open_store(home.store, create=False) as store:
-        items = datasets.items(store, told["dataset_id"])
-        validation = [item for item in items if item.split == "validation"]
-        scorer = category_scorer(
-            store,
-            category(load_categories(home), told["category"]),
-            validation,
-            max_tokens=load_config(home).publish.max_tokens,
-            prompts=MOST_PROMPTS,
-        )
-    result = train(
-        Task(base.path, [item for item in items if item.split == "train"], validation, settings, folder, resume=True),
-        lines,
+    data = from_bytes((folder / DATASET).read_bytes())
+    train_items = [item for item in data.items if item.split == "train"]
+    judged = [item for item in data.validation if item.desirable]
+    judge = judge_of(category(load_categories(home), told["category"]), data.known)
+    at_times, at_last = (
+        validation_scorer(judged, judge, max_tokens=told["max_tokens"], prompts=prompts)
+        for prompts in (settings.score_prompts, MOST_PROMPTS)
     )
+    lines.scored = at_times is not None
+    task = Task(base.path, train_items, data.validation, settings, folder, resume=True, scorer=at_times)
+    with team(home, told["base"], task) as peers:
+        result = train(task, lines, peers)
     if result.status == "stopped" or result.adapter is None:
         return {"status": "stopped"}
     if result.base_loss is None or result.best_loss is None:
@@ -96,9 +99,9 @@ def perform(home: Home, folder: Path, lines: Lines) -> dict[str, Any]:
         )
     gc.collect()
     score = None
-    if scorer is not None:
+    if at_last is not None:
         session = open_session(base.path, settings, load_tokenizer(base.path), start=result.adapter / ADAPTER)
-        score = scorer(session, lines.should_stop)
+        score = at_last(session, lines.should_stop)
     if lines.should_stop():
         return {"status": "stopped"}
     return {"status": "finished", "score": score, "loss": result.best_loss, "base_loss": result.base_loss}
@@ -110,11 +113,12 @@ def _outcome(home: Home, folder: Path, lines: Lines) -> dict[str, Any]:
         return perform(home, folder, lines)
     except FinetuneError as error:
         lines.note(f"{error.title}: {error}")
-        return {"status": "failed", "title": error.title, "message": error.message, "hint": error.hint}
+        ended = "diverged" if isinstance(error, DivergedError) else "failed"
+        return {"status": ended, "message": error.message}
     except Exception as error:  # noqa: BLE001  the boundary of the process: whatever it is, the search must hear of it
         lines.note(traceback.format_exc())
         what = "The memory did not suffice." if out_of_memory(error) else f"Unexpected {type(error).__name__}: {error}"
-        return {"status": "failed", "title": "The trial failed", "message": what, "hint": f"See {folder / 'log.txt'}."}
+        return {"status": "failed", "message": what}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core.errors import RunError
+from core.search.liveness import Heart, faults, patiently
 from core.search.process import TrialProcess
-from core.search.study import done, spec_of
+from core.search.queue import finish, give_back, try_again
+from core.search.study import Spec, done
+from core.search.travel import Frozen
 from core.train.config import TrainSettings
 from core.train.preflight import preflight
 from core.train.presets import resolve_base
 from core.train.search_space import improvement, objective, progress_index, suggest
-from storage import datasets, runs
+from storage import runs
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from optuna.trial import Trial
+    from optuna.trial import Trial, TrialState
 
     from core.loop import LearningLoop
 
-DIVERGED: Final = "The training diverged"  # the title of that error: such settings are bad, the machine is not
-MOST_FAILURES: Final = 2  # of one trial, and of trials in a row
 _POLL_SECONDS: Final = 0.2
 
 Kind = Literal["waits", "begins", "step", "ends"]
-End = Literal["ended", "hopeless", "stopped", "made room"]
+End = Literal["ended", "hopeless", "stopped", "made room", "taken"]
+TAKEN: Final = "its heartbeat was missed, so another process has it now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Moment:
 
 
 class Follower:
-    """Hears the figures of a trial: reports its validation losses, and knows when the pruner has given it up."""
+    """Hears the figures of a trial: reports what it is worth so far, and knows when the pruner has given it up."""
 
     def __init__(self, trial: Trial, epochs: int) -> None:
         self.trial = trial
@@ -54,20 +58,40 @@ class Follower:
         self.index = 0
         self._epochs = epochs
         self._base_loss: float | None = None
+        self._scored = False
 
     def hear(self, step: int, total: int, values: Mapping[str, float]) -> None:
         """Takes the figures after `step` of `total` steps. A trial at its last step is never given up."""
-        loss = values.get("eval_loss")
+        loss, score = values.get("eval_loss"), values.get("eval_score")
         if loss is None:
             return
         if self._base_loss is None:
             self._base_loss = loss
+        self._scored = self._scored or score is not None
         index = progress_index(step, max(1, total // self._epochs))
         if index <= self.index:  # told before it was stopped and went on
             return
         self.index = index
-        self.trial.report(improvement(loss, self._base_loss), index)
-        self.hopeless = self.hopeless or (step < total and self.trial.should_prune())
+        worth = objective(score, improvement(loss, self._base_loss))
+        patiently(lambda: self.trial.report(worth, index))
+        self.hopeless = self.hopeless or (step < total and patiently(self.trial.should_prune))
+
+    def diverged(self) -> None:
+        """Reports the worst that a trial can be."""
+        self.trial.report(objective(0.0 if self._scored else None, -1.0), self.index + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The study that trials are done of. `dataset` are the bytes of `data`; `heart` beats for a trial of a shared one,
+    and is None where the lock of the home folder tells who is at work."""
+
+    study: Study
+    spec: Spec
+    dataset: bytes
+    data: Frozen
+    max_tokens: int
+    heart: Callable[[Trial], AbstractContextManager[Heart]] | None = None
 
 
 class Tries:
@@ -76,7 +100,7 @@ class Tries:
     def __init__(
         self,
         loop: LearningLoop,
-        study: Study,
+        job: Job,
         *,
         trials: int,
         told: Callable[[Moment], None],
@@ -84,8 +108,9 @@ class Tries:
         wait_for_runs: Callable[[Callable[[Moment], None], Callable[[], bool]], None],
     ) -> None:
         self._loop = loop
-        self._study = study
-        self._spec = spec_of(study)
+        self._job = job
+        self._study = job.study
+        self._spec = job.spec
         self._trials = trials
         self._told = told
         self._should_stop = should_stop
@@ -93,34 +118,63 @@ class Tries:
 
     def next(self) -> str:
         """Tries the settings of the next trial; why it failed, or an empty text. Raises FinetuneError to end it all."""
-        trial = self._study.ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna would rather beat for trials itself
+            trial = patiently(self._study.ask)
+        if self._job.heart is None:
+            return self._next(trial, None)
+        with self._job.heart(trial) as heart:
+            if not self._is_surplus(trial):
+                return self._next(trial, heart)
+            give_back(self._study, trial)
+        return ""
+
+    def _is_surplus(self, trial: Trial) -> bool:
+        """Two workers may both see that one trial is still to be done, and begin one each: the later gives way."""
+        begun = ("COMPLETE", "PRUNED", "RUNNING")
+        earlier = self._study.get_trials(deepcopy=False)[: trial.number]
+        return sum(one.state.name in begun for one in earlier) >= self._trials
+
+    def _next(self, trial: Trial, heart: Heart | None) -> str:
+        from optuna.exceptions import UpdateFinishedTrialError
+
         drawn = suggest(trial, self._spec.start)
         # A trial that is tried again goes on in its old folder, from its last checkpoint.
-        name = trial.user_attrs.get("folder") or f"{self._study.study_name}-{trial.number}"
+        shared = self._spec.shared
+        search = self._study.study_name if shared is None else f"search-{shared.token}"
+        name = trial.user_attrs.get("folder") or f"{search}-{trial.number}"
         trial.set_user_attr("folder", name)
         process = TrialProcess(self._loop.home, self._loop.home.runs / name)
         self._told(Moment("begins", trial.number, 0, 0, f"trial {trial.number}: {describe(drawn)}"))
+        settings = TrainSettings.from_mapping({**self._spec.settings, **drawn})
         try:
-            text, reason = self._tried(trial, TrainSettings.from_mapping({**self._spec.settings, **drawn}), process)
+            text, reason = self._tried(trial, settings, process, heart)
+        except UpdateFinishedTrialError:
+            text, reason = self._taken(process), ""
         except BaseException:
             process.stop()
-            try_again(self._study, trial.number)
+            with suppress(*faults()):  # what ended it matters more; a trial without a heartbeat is tried again
+                try_again(self._study, trial.number)
             raise
-        self._told(Moment("ends", trial.number, done(self._study), self._trials, f"trial {trial.number}: {text}"))
+        total = patiently(lambda: done(self._study))
+        self._told(Moment("ends", trial.number, total, self._trials, f"trial {trial.number}: {text}"))
         return reason
 
-    def _tried(self, trial: Trial, settings: TrainSettings, process: TrialProcess) -> tuple[str, str]:
+    def _tried(
+        self, trial: Trial, settings: TrainSettings, process: TrialProcess, heart: Heart | None
+    ) -> tuple[str, str]:
         """One trial to its end: that in words, and why it failed where it did."""
         home = self._loop.home
-        items = datasets.items(self._loop.store, self._spec.dataset_id)
-        check = preflight(resolve_base(self._spec.base, home).path, settings, items, home.runs)
+        check = preflight(resolve_base(self._spec.base, home).path, settings, self._job.data.items, home.runs)
         if check.memory.verdict == "does not fit":
             return self._pruned(trial, process, f"memory: {check.memory.sentence}"), ""
         check.require()
         follower = Follower(trial, settings.epochs)
-        while (end := self._follow(process, settings, follower)) == "made room" and not self._should_stop():
+        while (end := self._follow(process, settings, follower, heart)) == "made room" and not self._should_stop():
             self._wait_for_runs(self._told, self._should_stop)
         result = process.result()
+        if end == "taken":
+            return self._taken(process), ""
         if end == "hopeless":
             return self._pruned(trial, process, f"worse than the median after {follower.index / 2:g} epochs"), ""
         if result is not None and result["status"] == "finished":
@@ -128,26 +182,24 @@ class Tries:
         if end != "ended":
             try_again(self._study, trial.number)
             return "broken off; the same command goes on with it", ""
-        if result is not None and result.get("title") == DIVERGED:
-            trial.report(-1.0, follower.index + 1)
+        if result is not None and result["status"] == "diverged":
+            follower.diverged()
             return self._pruned(trial, process, result["message"]), ""
         reason = (result or {}).get("message") or process.last_words() or "Its process was gone without a word."
         trial.set_user_attr("note", reason)
         try_again(self._study, trial.number, failed=True)
         return f"failed: {reason}", reason
 
-    def _follow(self, process: TrialProcess, settings: TrainSettings, follower: Follower) -> End:
+    def _follow(self, process: TrialProcess, settings: TrainSettings, follower: Follower, heart: Heart | None) -> End:
         """Starts a trial's process and follows it to its end, or to when it has to be stopped."""
-        spec = self._spec
+        task = {
+            "base": self._spec.base,
+            "category": self._spec.category,
+            "max_tokens": self._job.max_tokens,
+            "settings": settings.to_mapping(),
+        }
         try:
-            process.start(
-                {
-                    "base": spec.base,
-                    "category": spec.category,
-                    "dataset_id": spec.dataset_id,
-                    "settings": settings.to_mapping(),
-                }
-            )
+            process.start(task, self._job.dataset)
         except RunError:  # it died at once; its log says why
             return "ended"
         while True:
@@ -155,6 +207,8 @@ class Tries:
             for figures in process.figures():
                 follower.hear(figures.step, figures.total, figures.values)
                 self._told(Moment("step", follower.trial.number, figures.step, figures.total, ""))
+            if heart is not None and heart.taken:
+                return "taken"
             if not alive:
                 return "ended"
             run = runs.active(self._loop.store)
@@ -165,35 +219,34 @@ class Tries:
 
     def _complete(self, trial: Trial, process: TrialProcess, result: Mapping[str, Any]) -> str:
         for name in ("score", "loss", "base_loss", "seconds"):
-            trial.set_user_attr(name, result[name])
-        self._study.tell(trial, objective(result["score"], improvement(result["loss"], result["base_loss"])))
+            self._note(trial, name, result[name])
+        value = objective(result["score"], improvement(result["loss"], result["base_loss"]))
+        if not finish(self._study, trial.number, value=value):
+            return self._taken(process)
         process.remove()
         score = "" if result["score"] is None else f"score {result['score']:.1f}, "
         return f"{score}validation loss {result['base_loss']:.3f} → {result['loss']:.3f}"
 
     def _pruned(self, trial: Trial, process: TrialProcess, why: str) -> str:
-        import optuna
-
-        trial.set_user_attr("note", why)
-        self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        self._note(trial, "note", why)
+        if not finish(self._study, trial.number, state=_pruned_state()):
+            return self._taken(process)
         process.remove()
         return f"cut short: {why}"
 
+    def _taken(self, process: TrialProcess) -> str:
+        process.stop()
+        process.remove()
+        return TAKEN
 
-def try_again(study: Study, number: int, *, failed: bool = False) -> None:
-    """Ends a trial as failed and lets the same settings be tried again, from where they were.
+    def _note(self, trial: Trial, name: str, value: Any) -> None:
+        patiently(lambda: trial.set_user_attr(name, value))
 
-    One whose own process has `failed` is not tried a third time.
-    """
+
+def _pruned_state() -> TrialState:
     import optuna
 
-    trial = study.get_trials(deepcopy=False)[number]
-    study.tell(number, state=optuna.trial.TrialState.FAIL)
-    failures = int(trial.user_attrs.get("failures", 0)) + failed
-    if failures < MOST_FAILURES:
-        kept = {name: value for name, value in trial.user_attrs.items() if name == "folder"}
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        study.enqueue_trial(params, user_attrs={**kept, "failures": failures})
+    return optuna.trial.TrialState.PRUNED
 
 
 def describe(settings: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 import time
@@ -15,6 +16,9 @@ from core.config import Config
 from core.doctor import Check, examine
 from core.paths import Home
 from core.release.promote import promote
+from core.search.places import FILE
+from core.search.study import Spec, create, open_storage
+from core.train.config import configured
 from storage import datasets, runs
 from storage.db import Store, open_store
 
@@ -97,6 +101,49 @@ def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     server.shutdown()
     server.server_close()
+
+
+def test_searches_are_looked_at_and_what_trials_left(home: Home) -> None:
+    home.ensure()
+    with open_storage(home) as storage:
+        study = create(storage, Spec("erd", "demo", 1, 0, None, configured(Config(), "demo")))
+        study.ask().set_user_attr("folder", "search-1-0")
+    for name in ("search-1-0", "search-1-7", "search-sabc-1", "search-1-8"):
+        (home.runs / name).mkdir()
+        (home.runs / name / "lock").write_bytes(b"")
+        (home.runs / name / "weights").write_bytes(b"0" * 1_000_000)
+    with (home.runs / "search-1-8" / "lock").open("a") as lock:  # a trial at work
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        checks = found(home)
+    assert checks["searches"].state == "ok" and "1 searches" in checks["searches"].detail
+    assert checks["trials"].state == "warning" and checks["trials"].detail.startswith("2 folders")
+    assert "2.0 MB" in checks["trials"].detail
+    assert "search-1-7" in checks["trials"].hint and "search-sabc-1" in checks["trials"].hint
+    (home.root / FILE).write_bytes(b"SQLite format 3\x00" + b"\x01" * 8000)
+    damaged = found(home)["searches"]
+    assert damaged.state == "problem" and "backup" in damaged.hint
+
+
+def test_tables_of_another_optuna_are_a_problem(home: Home) -> None:
+    home.ensure()
+    with open_storage(home) as storage, storage.engine.begin() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    check = found(home)["searches"]
+    assert check.state == "problem" and "another version of Optuna" in check.detail
+
+
+def test_a_shared_place_is_told_without_its_password(home: Home) -> None:
+    home.ensure()
+    home.config.write_text('[search]\nstorage = "postgresql://me:s3cret@db.example/x"\n', encoding="utf-8")
+    check = found(home)["shared searches"]
+    assert check.state == "info" and "db.example" in check.detail and "s3cret" not in check.detail
+    home.config.write_text('[search]\nstorage = "journal:near.log"\n', encoding="utf-8")
+    assert found(home)["shared searches"].state == "problem"
+
+
+def test_what_a_gpu_needs_is_told(home: Home) -> None:
+    checks = found(home)
+    assert all(checks[name].state == "info" for name in ("bitsandbytes", "nvidia-ml-py", "accelerate"))
 
 
 @pytest.mark.usefixtures("ollama")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -19,10 +20,11 @@ from core.search import search
 from core.search import study as search_study
 from core.search import tries as search_tries
 from core.search.defaults import applied, apply, forget
+from core.search.places import FILE
 from core.search.process import Figures
 from core.search.search import Search
-from core.search.study import FILE, Overview, best, newest, open_storage, overview, prepare
-from core.search.tries import DIVERGED, Moment
+from core.search.study import Overview, best, newest, open_storage, overview, prepare
+from core.search.tries import Moment
 from core.train.config import TrainSettings
 from core.train.preflight import preflight
 from core.train.search_space import params_of, suggest
@@ -49,7 +51,7 @@ class Pretended:
         self._ended: dict[str, Any] | None = None
         self._settings = TrainSettings()
 
-    def start(self, task: Mapping[str, Any]) -> None:
+    def start(self, task: Mapping[str, Any], dataset: bytes) -> None:
         self.folder.mkdir(exist_ok=True)
         self._settings = TrainSettings.from_mapping(task["settings"])
         Pretended.started.append((self.folder.name, self._settings))
@@ -146,7 +148,7 @@ def test_all_trials_learn_from_one_dataset_although_more_was_recorded(loop: Lear
     assert again.spec == first.spec and again.done == 3 and len(Pretended.started) == 3
     fresh = searched(loop, 1, fresh=True)
     assert fresh.spec.dataset_id != first.spec.dataset_id and fresh.done == 1
-    assert len(datasets.items(loop.store, fresh.spec.dataset_id)) > len(datasets.items(loop.store, 1))
+    assert len(datasets.items(loop.store, fresh.spec.dataset_id or 0)) > len(datasets.items(loop.store, 1))
     assert overview(loop.home, "erd", "demo") == fresh
 
 
@@ -216,12 +218,16 @@ def test_a_trial_worse_than_the_median_is_cut_short(loop: LearningLoop) -> None:
     assert found.done == 8 and found.best is not None and found.best.number < 6
 
 
-def test_settings_that_diverge_are_bad_and_not_an_error(loop: LearningLoop) -> None:
-    from core.train.step import diverged as _diverged
+def test_settings_that_diverge_are_bad_and_not_an_error(loop: LearningLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.search import trial as search_trial
+    from core.train.step import diverged
 
-    failure = _diverged("The loss has grown.")
-    assert failure.title == DIVERGED
-    said = {"status": "failed", "title": failure.title, "message": failure.message, "hint": failure.hint}
+    def explodes(*_: Any) -> dict[str, Any]:
+        raise diverged("The loss has grown.")
+
+    monkeypatch.setattr(search_trial, "perform", explodes)
+    said = search_trial._outcome(loop.home, loop.home.runs, search_trial.Lines(io.StringIO(), 0))
+    assert said["status"] == "diverged" and diverged("").title == "The training diverged"
     Pretended.learns = staticmethod(lambda settings: said if len(Pretended.started) > 1 else usual(settings))
     found = searched(loop, 4)
     assert [one.state for one in found.trials] == ["complete", "pruned", "pruned", "pruned"]

@@ -32,6 +32,13 @@ _STATES = {"waiting": "◌ waiting", "running": "● running", "complete": "✓ 
 @click.option("--base", help="Base model: a preset's name or a local folder (default: the category's).")
 @click.option("--limit", type=click.IntRange(1), help="Train on the most informative N examples only.")
 @click.option("--seed", type=click.IntRange(0, 2**31), help="Seed of the selection and of what is tried (default: 0).")
+@click.option(
+    "--storage",
+    envvar="FINETUNE_TUI_SEARCH_STORAGE",
+    show_envvar=True,
+    metavar="PLACE",
+    help="Share the search: postgresql://…, mysql://…, sqlite:////path.db or journal:/path.log. `home` keeps it here.",
+)
 @click.option("--fresh", is_flag=True, help="Begin another search, on the feedback of today.")
 @click.option("--apply", "applies", is_flag=True, help="Make the best settings the category's defaults.")
 @click.option("--forget", "forgets", is_flag=True, help="Take applied settings back and try nothing.")
@@ -45,6 +52,7 @@ def search(
     base: str | None,
     limit: int | None,
     seed: int | None,
+    storage: str | None,
     fresh: bool,
     applies: bool,
     forgets: bool,
@@ -55,12 +63,18 @@ def search(
 
     Each trial trains on the same examples and is judged by its answers to validation prompts; hopeless ones are cut
     short. The prompts of A/B tests are not looked at. Broken off at any moment, the same command goes on from there.
+
+    With --storage (or `storage` in the [search] section of config.toml) several processes and machines work on one
+    search, each with a home folder of its own and one trial at a time; the trials of one that dies are tried again by
+    the others. The training examples lie in that place too. The other machines need the base model under the same name
+    and the same category, but no examples. Begin it on the machine that has them.
     """
     if forgets:
         _forget(home, category_name, base, as_json=as_json)
         return
     if status:
-        found = overview(home, category_name, _base(home, category_name, base))
+        place = load_config(home).search.storage if storage is None else storage
+        found = overview(home, category_name, _base(home, category_name, base), place)
         if found is None:
             raise NotFoundError(
                 f"There is no search for {category_name} on this base model yet.",
@@ -68,7 +82,9 @@ def search(
             )
     else:
         with LearningLoop(home) as loop:
-            asked = Search(loop, category_name, base, trials=trials, seed=seed, limit=limit, fresh=fresh)
+            asked = Search(
+                loop, category_name, base, trials=trials, seed=seed, limit=limit, fresh=fresh, storage=storage
+            )
             found = _searched(asked, as_json=as_json)
     with open_store(home.store) as store:
         defaults = apply(store, found, now=time.time()) if applies else applied(store, category_name, found.spec.base)
@@ -81,7 +97,7 @@ def search(
     elif found.best is not None and defaults != found.best.settings:
         click.echo(
             f"  next: finetune-tui{home_option_hint(home)} search {category_name} --base {found.spec.base} "
-            "--status --apply"
+            f"{'' if storage is None else '--storage … '}--status --apply"
         )
 
 
