@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from storage.rows import Metric, RunRow, VersionRow
 from tui.figures import FIGURES, brief, grouped, listed
 from tui.run_feed import news_of, seconds_left
+from tui.run_plan import DataOutlook
 from tui.widgets.figure_grid import figure_grid
 from tui.widgets.interval_bar import scale_lines
 from tui.widgets.lineage import lineage
+from tui.widgets.outlook import data_text
 from tui.widgets.progress_line import run_line
 from tui.widgets.proof_list import proof_content
-from tui.widgets.run_form import parse_fields
+from tui.widgets.run_fields import parse_fields, told
 from tui.widgets.run_view import fault_text, progress_text, stage_line
 from tui.widgets.verdict import figures, verdict_line
 
@@ -197,3 +199,20 @@ def test_the_figures_name_interval_and_counts() -> None:
     lines = figures(result).plain.splitlines()
     assert lines[0] == "win rate 85.8 % (79.0 to 91.0 %) · 98 won, 12 lost, 10 tied of 120"
     assert lines[1] == "score difference +18.2 (+15.0 to +21.4) · evidence over a million : 1"
+
+
+def test_settings_are_told_in_the_words_of_the_form() -> None:
+    shown = told({"batch_size": 2, "rank": 4, "quantize_base": "on", "optimizer": "adamw_8bit", "learning_rate": 1e-5})
+    assert shown == "batch 2, rank 4, 4-bit base on, optimizer adamw 8bit, learning rate 1e-5"
+
+
+def test_what_there_is_to_train_on_by_each_method() -> None:
+    few = data_text(DataOutlook("erd: 9 of 9 eligible", {"train": 9, "considered": 9}, ""), "sft").plain
+    assert "! 9 examples to train on: few, 20 or more teach reliably" in few
+    pairs = {"train": 30, "considered": 31, "eligible": 30, "pairs": {"correction": 20, "ranking": 10}}
+    shown = data_text(DataOutlook("erd: 30 of 31 pairs eligible", pairs, ""), "dpo").plain
+    assert "✓ 30 pairs to train on" in shown and "pairs: correction 20 · ranking 10" in shown
+    assert "every correction (c) makes a pair" in data_text(DataOutlook("none", {"train": 0}, "no pair"), "dpo").plain
+    learned = {"train": 0, "considered": 40, "eligible": 40}
+    shown = data_text(DataOutlook("erd: 40 of 40 eligible", learned, "no example"), "sft", "v1").plain
+    assert "v1 has learned all of it already" in shown

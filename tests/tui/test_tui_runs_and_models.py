@@ -129,7 +129,7 @@ async def test_without_a_run_the_form_stands_ready(app: FinetuneApp) -> None:
         await until(pilot, lambda: app.screen.query_one("#form-epochs", Input).value == "3")
         assert app.screen.query_one(ContentSwitcher).current == "train-form"
         await until(pilot, lambda: "fit" in shown(app, "#form-memory"))
-        await until(pilot, lambda: "0 to train on" in shown(app, "#form-data"))
+        await until(pilot, lambda: "0 examples to train on" in shown(app, "#form-data"))
         assert "d loads examples" in shown(app, "#form-data")
         assert footer(app) == ["Start"]
 

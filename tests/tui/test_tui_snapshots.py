@@ -19,13 +19,13 @@ from storage import ab_tests, aliases, datasets, events, judgments, metrics, run
 from storage.db import Store
 from storage.rows import AbPairRow, Metric, NewEvent
 from tui.app import FinetuneApp
-from tui.run_plan import MemoryVerdict, read_choices
+from tui.run_plan import MemoryVerdict, read_defaults
 from tui.screens.base import BaseScreen, TopBar
 
 NOW = 1_700_000_000.0
 SETTINGS = {
     "epochs": 3, "learning_rate": 2e-4, "batch_size": 1, "accumulation": 8, "rank": 8, "alpha": 16, "max_length": 512,
-    "seed": 0,
+    "seed": 0, "quantize_base": "auto",
 }  # fmt: skip
 SIZES = {"narrow": (80, 24), "wide": (140, 40)}
 DIAGRAM = "erDiagram\n    customer ||--o{ order : places\n    customer {\n        string name\n    }\n"
@@ -143,8 +143,10 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setattr(Input, "cursor_blink", False)
     fits = MemoryVerdict("fits", "fits: needs 0.6 of 16.0 GB free on the computer", {}, "")
-    monkeypatch.setattr("tui.form_outlook.read_memory", lambda home, request: fits)
-    monkeypatch.setattr("tui.screens.train.read_choices", lambda home: replace(read_choices(home), settings=SETTINGS))
+    monkeypatch.setattr("tui.form_outlook.read_memory", lambda home, request, look: fits)
+    monkeypatch.setattr(
+        "tui.form_outlook.read_defaults", lambda *chosen: replace(read_defaults(*chosen), settings=SETTINGS)
+    )
     monkeypatch.setattr("tui.form_outlook.SETTLE_SECONDS", 0.02)
     monkeypatch.setattr("tui.standing_loader.SETTLE_SECONDS", 0.02)
     construct = TopBar.__init__

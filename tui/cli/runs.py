@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -61,6 +62,7 @@ NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
     "--from", "start", metavar="VERSION", help="Go on from this version's adapter, with replay of its examples."
 )
 @click.option("--detach", is_flag=True, help="Start and return; watch with `finetune-tui runs`.")
+@click.option("--hold", is_flag=True, help="Only make the run ready, to be resumed or launched by `accelerate`.")
 @json_option
 @with_home
 def train(
@@ -71,6 +73,7 @@ def train(
     limit: int | None,
     start: str | None,
     detach: bool,
+    hold: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -78,9 +81,25 @@ def train(
     chosen = {key: value for key, value in settings.items() if value is not None}
     with LearningLoop(home) as loop:
         run_id = loop.start_run(
-            category, base=base, settings=chosen, seed=seed, limit=limit, start=start, note=_heard(as_json)
+            category, base=base, settings=chosen, seed=seed, limit=limit, start=start, hold=hold, note=_heard(as_json)
         )
-        _follow(loop, run_id, detach=detach, as_json=as_json)
+        if not hold:
+            _follow(loop, run_id, detach=detach, as_json=as_json)
+        elif as_json:
+            print_json(run_json(loop.run(run_id)))
+        else:
+            _tell_how_to_begin(loop, run_id)
+
+
+def _tell_how_to_begin(loop: LearningLoop, run_id: int) -> None:
+    pipeline = shlex.join(["-m", "core.pipeline", "--home", str(loop.home.root), "--run", str(run_id)])
+    click.echo(
+        f"Run {run_id} is ready, and nothing starts it by itself.\n"
+        f"  here:                 finetune-tui{home_option_hint(loop.home)} resume {run_id}\n"
+        f"  on several devices:   accelerate launch --multi_gpu --num_processes 2 {pipeline}\n"
+        "  on several machines:  the same with accelerate's own options for them, on each; the store and the folder of "
+        "the run belong on the first, the base model on all."
+    )
 
 
 def _heard(as_json: bool) -> Callable[[str], None]:

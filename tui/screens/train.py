@@ -11,9 +11,11 @@ from textual.containers import Horizontal
 from textual.widgets import ContentSwitcher
 
 from storage.rows import RESUMABLE, RunRow
+from tui.base_chooser import BaseChooser
 from tui.form_outlook import FormOutlook
 from tui.run_feed import RunsView, read_runs
 from tui.run_plan import FormChoices, read_choices
+from tui.run_starter import RunStarter
 from tui.screens.base import BaseScreen
 from tui.widgets.run_form import RunForm
 from tui.widgets.run_list import RunList
@@ -60,9 +62,16 @@ class TrainScreen(BaseScreen):
                 yield RunView(id="train-run")
 
     def on_mount(self) -> None:
-        self._outlook = FormOutlook(self, self.query_one(RunForm))
+        form = self.query_one(RunForm)
+        self._outlook = FormOutlook(self, form)
+        self._chooser = BaseChooser(self, form)
+        self._starter = RunStarter(self, form, self._started)
 
     # -- reading
+
+    @property
+    def _form_shown(self) -> bool:
+        return self.is_mounted and self.query_one(ContentSwitcher).current == "train-form"
 
     @property
     def _watched(self) -> int | None:
@@ -75,6 +84,7 @@ class TrainScreen(BaseScreen):
         self._wanted = asked or self._wanted
         self._asked = self._asked or asked is not None
         self._read_choices()
+        self._chooser.look()
 
     def refresh_data(self) -> None:
         """Read the runs, and what is new of the one that is watched."""
@@ -152,7 +162,7 @@ class TrainScreen(BaseScreen):
         chosen = self._wanted or (default if self._category == self._default else self._category)
         if before is None:
             self._category = chosen
-            form.load(presets=choices.presets, settings=choices.settings)
+            form.load(presets=choices.presets, method=choices.method)
             form.set_base(choices.bases.get(chosen, ""))
         self._default = default
         if before is None or before.categories != choices.categories:
@@ -177,10 +187,12 @@ class TrainScreen(BaseScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what can be done with what is shown."""
-        form_shown = self.is_mounted and self.query_one(ContentSwitcher).current == "train-form"
+        form_shown = self._form_shown
         run = self._runs.get(self._watched) if self._watched is not None and not form_shown else None
         if action == "start":
-            return form_shown
+            return form_shown and not self._starter.at_work
+        if action == "stop" and form_shown:
+            return self._starter.at_work
         if action == "fit":
             return form_shown and bool(self._outlook.fit)
         if action in ("new_run", "curve"):
@@ -213,25 +225,19 @@ class TrainScreen(BaseScreen):
 
     def on_run_form_submitted(self) -> None:
         """The button does what the key does."""
-        self.action_start()
+        if self._starter.at_work:
+            self.action_stop()
+        else:
+            self.action_start()
+
+    def on_run_form_browse(self) -> None:
+        """List all base models to choose from."""
+        self._chooser.browse()
 
     def action_start(self) -> None:
         """Start the run that the form describes."""
-        request, home = self.query_one(RunForm).request, self.home
-        if request.faults or not request.category:
-            text = " ".join(request.faults.values()) or "Choose a category first."
-            self.finetune.tell(text, title="The form is not complete", severity="warning")
-            return
-        settings = {key: value for key, value in request.settings.items() if key != "seed"}
-
-        def start() -> int:
-            from core.loop import LearningLoop
-
-            with LearningLoop(home) as loop:
-                return loop.start_run(request.category, base=request.base or None, settings=settings, seed=request.seed)
-
-        form = self.query_one(RunForm)
-        self.in_background(start, group="train.start", description="starting the run", then=self._started, pane=form)
+        request = self.query_one(RunForm).request
+        self._starter.start(request, suggested=self._outlook.is_suggested(request))
 
     def _started(self, run_id: int) -> None:
         self.query_one(RunList).focus()
@@ -239,8 +245,11 @@ class TrainScreen(BaseScreen):
         self._open(run_id)
 
     def action_stop(self) -> None:
-        """Ask the run to save and stop."""
+        """Ask the run to save and stop; in the form, break off what the start has begun."""
         run_id = self._watched
+        if self._form_shown:
+            self._starter.stop()
+            return
         if run_id is None:
             return
 
