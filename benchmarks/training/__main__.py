@@ -66,13 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-training-", dir=Path.cwd()) as name:
         place = Path(name)
         if args.gpu:
-            from benchmarks.training import gpu
+            from benchmarks.training.gpu import measure
 
-            result = gpu.measure(place)
+            result = measure(place)
         elif args.memory:
-            from benchmarks.training import memory
+            from benchmarks.training.memory import measure as measure_memory
 
-            result = memory.measure(place, args.threads)
+            result = measure_memory(place, args.threads)
         else:
             result = _speed(args, place)
     print(json.dumps(result, indent=2))

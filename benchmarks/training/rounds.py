@@ -18,6 +18,8 @@ from benchmarks.training.workload import Job
 
 OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
+GPU_LIMIT: Final = "BENCHMARK_GPU_LIMIT_MB"  # the most that a side may take of the GPU, where it is set
+
 
 class Side:
     """One side in a process of its own, which trains a pass when asked to."""
@@ -53,8 +55,8 @@ class Side:
         except EOFError:
             told, value = "failed", "its process has ended"
         if told != kind:
-            log = Path(self.job.folder) / "log.txt"
-            raise SystemExit(f"{self.job.variant}, {self.job.method}: {value} (log: {log})")
+            log = (Path(self.job.folder) / "log.txt").read_text(encoding="utf-8", errors="replace")
+            raise SystemExit(f"{self.job.variant}, {self.job.method}: {value}\n{log[-2_000:]}")
         return value
 
 
@@ -64,6 +66,8 @@ def _child(job: Job, line: Connection) -> None:
     log = os.open(Path(job.folder) / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    if os.environ.get(GPU_LIMIT):
+        _limit_gpu(float(os.environ[GPU_LIMIT]))
     ready = False
 
     def wait() -> None:
@@ -85,6 +89,13 @@ def _child(job: Job, line: Connection) -> None:
         line.send(("failed", f"{type(error).__name__}: {error}"))
 
 
+def _limit_gpu(megabytes: float) -> None:
+    import torch
+
+    total = torch.cuda.get_device_properties(0).total_memory / 2**20
+    torch.cuda.set_per_process_memory_fraction(min(1.0, megabytes / total))
+
+
 def _peak_mb() -> float:
     """The most memory this process ever had: reserved on the GPU, else resident."""
     import torch
@@ -95,10 +106,10 @@ def _peak_mb() -> float:
 
 
 @contextmanager
-def environment(threads: int) -> Iterator[None]:
-    """Inside it processes start with so many threads (0: as they come), and without a network."""
+def environment(threads: int, **more: str) -> Iterator[None]:
+    """Inside it processes start with so many threads (0: as they come), no network, and `more` variables."""
     before = dict(os.environ)
-    os.environ.update(OFFLINE)
+    os.environ.update({**OFFLINE, **more})
     if threads:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     try:

@@ -50,5 +50,7 @@ def _one(module: str, job: Job) -> float:
         process.kill()
         process.wait()
     if found is None:
-        raise SystemExit(f"{module} ended before its first step (log: {folder / 'log.txt'})")
+        raise SystemExit(
+            f"{module} ended before its first step:\n{(folder / 'log.txt').read_text(encoding='utf-8')[-2000:]}"
+        )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -61,14 +62,13 @@ def work(job: Job, wait: Callable[[], None], tell: Callable[[float], None]) -> d
 def make(job: Job, callback: Any) -> Any:
     """A trainer for a job; the adapter is the one that this project would train."""
     import torch
-    from datasets import Dataset
+    from datasets import Dataset  # type: ignore[import-untyped]
     from peft import LoraConfig
-    from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
 
     from core.train.config import TrainSettings
 
-    kinds = {"sft": (SFTConfig, SFTTrainer), "dpo": (DPOConfig, DPOTrainer), "kto": (KTOConfig, KTOTrainer)}
-    make_config, make_trainer = kinds[job.method]
+    trl: Any = importlib.import_module("trl")  # without types
+    make_config, make_trainer = (getattr(trl, f"{job.method.upper()}{kind}") for kind in ("Config", "Trainer"))
     settings = TrainSettings()
     options = {**VARIANTS[job.method][job.variant]}
     batch = job.batch
@@ -101,7 +101,14 @@ def make(job: Job, callback: Any) -> Any:
         callbacks=[callback],
         **_four_bits(job),
     )
+    if options.get("train_sampling_strategy") == "group_by_length":
+        trainer.train_dataset = trainer.train_dataset.add_column("length", _lengths(trainer.train_dataset))
     return trainer
+
+
+def _lengths(pairs: Any) -> list[int]:
+    """Of each pair the longer conversation, in tokens: as long as its padded rows are at least."""
+    return [len(one["prompt_ids"]) + max(len(one["chosen_ids"]), len(one["rejected_ids"])) for one in pairs]
 
 
 def _four_bits(job: Job) -> dict[str, Any]:
@@ -126,10 +133,9 @@ def _rows(job: Job) -> list[dict[str, Any]]:
     rows = []
     for item in job.items:
         prompt, answer = turn("user", item["prompt"]), turn("assistant", item["target"])
-        length = len(item["prompt"]) + len(item["target"])
         if job.method == "dpo":
             other = turn("assistant", item["rejected"])
-            rows.append({"prompt": prompt, "chosen": answer, "rejected": other, "length": length})
+            rows.append({"prompt": prompt, "chosen": answer, "rejected": other})
         elif job.method == "kto":
             rows.append({"prompt": prompt, "completion": answer, "label": item["desirable"]})
         else:

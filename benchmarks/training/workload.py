@@ -44,6 +44,7 @@ SHAPES: Final[Mapping[str, Mapping[str, int]]] = {
 }
 SHORTEST, LONGEST = 40, 480  # tokens of a made example
 _MIDDLE, _SPREAD = 4.9, 0.6  # of the logarithm of its length: the median is 134 tokens
+_ROOM: Final = 24 << 30  # bytes of a GPU on which 8 billion weights in 16 bits can be made
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ def model_folder(name: str, place: Path) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    roomy = torch.cuda.is_available() and torch.cuda.get_device_properties(0).total_memory > _ROOM
+    device = "cuda" if roomy else "cpu"
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)

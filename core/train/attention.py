@@ -18,13 +18,18 @@ NAME: Final = "padding_free"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One sequence in the row: where its tokens lie, and how many of them an earlier span has computed already.
-
-    `places` is a slice of the row, or int64 [tokens] where what it shares lies apart from what is its own.
+    """One sequence in the row: where its `own` tokens lie, and, `before` them, those that it shares with an earlier
+    span, which are the first ones of that span.
     """
 
-    places: slice | torch.Tensor
-    shared: int = 0
+    own: slice
+    before: slice | None = None
+
+    @property
+    def places(self) -> list[int]:
+        """Where in the row all its tokens lie, in order."""
+        before = range(0) if self.before is None else range(self.before.start, self.before.stop)
+        return [*before, *range(self.own.start, self.own.stop)]
 
 
 Layout = tuple[Span, ...]
@@ -59,19 +64,23 @@ def attend(
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    options: dict[str, Any] = {"scaling": scaling, "window": sliding_window, "softcap": softcap}
+    spans = layout or (Span(slice(0, query.shape[2])),)
+    # Cut once: the gradient of a split is put together in one go, that of many slices fills a whole row for each.
+    lengths = [span.own.stop - span.own.start for span in spans]
+    pieces = [torch.split(one, lengths, dim=2) for one in (query, key, value)]
+    owners = {span.own.start: at for at, span in enumerate(spans)}
     parts = []
-    for span in layout or (Span(slice(None)),):
-        found = _one(
-            query[:, :, span.places],
-            key[:, :, span.places],
-            value[:, :, span.places],
-            scaling=scaling,
-            window=sliding_window,
-            softcap=softcap,
-        )
-        parts.append(found[:, :, span.shared :])
-    whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
-    return whole.transpose(1, 2).contiguous(), None
+    for at, span in enumerate(spans):
+        whole = [piece[at] for piece in pieces]
+        if span.before is None:
+            parts.append(_one(*whole, **options))
+            continue
+        first, shared = owners[span.before.start], span.before.stop - span.before.start
+        whole = [torch.cat((piece[first][:, :, :shared], piece[at]), dim=2) for piece in pieces]
+        parts.append(_one(*whole, **options)[:, :, shared:])
+    found = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+    return found.transpose(1, 2).contiguous(), None
 
 
 def _one(

@@ -97,17 +97,11 @@ def collate(lessons: Sequence[Lesson], device: torch.device | str = "cpu", *, on
             ids += example.ids[shared:]
             places += range(shared, len(example.ids))
             length = len(example.ids)
-            if shared and own != begin + shared:
-                rows: slice | torch.Tensor = torch.tensor(
-                    [*range(begin, begin + shared), *range(own, len(ids))], device=device
-                )
-            else:
-                rows = slice(own - shared, len(ids))
             answer = range(example.answer_start - 1, length - 1)
             predicted += (begin + at if at < shared else own + at - shared for at in answer)
             labels += example.ids[example.answer_start :]
             owners += [len(layout)] * len(answer)
-            layout.append(Span(rows, shared))
+            layout.append(Span(slice(own, len(ids)), slice(begin, begin + shared) if shared else None))
 
     def tensor(values: list[int]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.int64, device=device)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import traceback
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +31,9 @@ Note = Callable[[str], None]
 
 _UNQUANTISED: Final = frozenset({0, 1})  # F32, F16
 _TENTHS: Final = 10
+_BLOCK: Final = re.compile(r"blk\.[0-9]+\.")
+_FLOAT32: Final = 4  # bytes
+_WORKING: Final = 2_000_000_000
 # Short questions whose answers differ in kind, and one long text, since errors of position grow with its length. No
 # system message: some templates refuse it.
 _LONG: Final = "\n".join(
@@ -74,9 +79,9 @@ def perform(path: Path, folder: Path, chat_template: str | None, note: Note) -> 
     """Makes `folder` of the file at `path` and proves it; what was found of it. Raises FinetuneError."""
     with GgufReading(path) as reading:
         kind = bounds_kind({tensor.type for tensor in reading.tensors.values()})
-        weights = sum(tensor.elements for tensor in reading.tensors.values())
+        sizes = {name: tensor.elements for name, tensor in reading.tensors.items()}
         own_template = bool(reading.fields.get(TEMPLATE_KEY))
-    _require_memory(path, weights)
+    _require_memory(path, memory_needed(sizes))
     import_gguf(path, folder, chat_template=chat_template, progress=_tenths(f"Taking {path.name} apart", note))
     note(f"Comparing the model with {path.name} under llama.cpp.")
     with LlamaCppBackend() as backend:
@@ -99,9 +104,21 @@ def bounds_kind(types: set[int]) -> str:
     return "f16" if types <= _UNQUANTISED else "q8_0"
 
 
-def _require_memory(path: Path, weights: int) -> None:
-    """The comparison holds the model in float32."""
-    needed, free = 4 * weights, psutil.virtual_memory().available + psutil.swap_memory().free
+def memory_needed(sizes: Mapping[str, int]) -> int:
+    """Bytes that taking a model apart and proving it take at least, by the number of values in each tensor.
+
+    One decoder layer is held in float32, or one tensor twice in float16, whichever is more; the rest is for the
+    programs themselves, for logits, and for llama.cpp, which can let go of the file's own pages.
+    """
+    layers: Counter[str] = Counter()
+    for name, size in sizes.items():
+        block = _BLOCK.match(name)
+        layers[block[0] if block else name] += size
+    return _FLOAT32 * max(layers.values(), default=0) + _WORKING
+
+
+def _require_memory(path: Path, needed: int) -> None:
+    free = psutil.virtual_memory().available + psutil.swap_memory().free
     if needed > free:
         raise ModelError(
             f"Proving {path.name} needs {needed / 1e9:.0f} GB of memory, and {free / 1e9:.0f} GB are free.",

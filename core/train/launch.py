@@ -21,9 +21,7 @@ LOST_AFTER: Final = 30.0  # seconds without a heartbeat; six of them are due in 
 _TAIL_BYTES: Final = 256 * 1024
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _FIRST_LOOK: Final = 0.2
-_OF_A_LAUNCHER: Final = frozenset(
-    {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-)
+OF_A_LAUNCHER: Final = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 
 
 def launch(home: Home, run_id: int) -> int:
@@ -129,7 +127,7 @@ def child_environment() -> dict[str, str]:
     """
     found = os.environ.get("PYTHONPATH", "")
     return {
-        **{name: value for name, value in os.environ.items() if name not in _OF_A_LAUNCHER},
+        **{name: value for name, value in os.environ.items() if name not in OF_A_LAUNCHER},
         "PYTHONPATH": f"{_ROOT}{os.pathsep}{found}" if found else str(_ROOT),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore::FutureWarning",  # what libraries tell their developers has no place in a run's log

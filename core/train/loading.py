@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,15 +38,54 @@ def use_free_cores(wanted: int = 0) -> int:
     if os.environ.get("OMP_NUM_THREADS"):
         return torch.get_num_threads()
     if not wanted:
+        before, begun = _busy_elsewhere(), time.monotonic()
+        import_libraries()  # has to be done sometime, and takes longer than the look
+        time.sleep(max(0.0, _LOOK_SECONDS - (time.monotonic() - begun)))
+        everywhere = (psutil.cpu_count() or 1) * (time.monotonic() - begun)
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         cores = min(allowed, psutil.cpu_count(logical=False) or allowed)
-        wanted = round(cores * (1.0 - psutil.cpu_percent(interval=_LOOK_SECONDS) / 100.0))
+        wanted = round(cores * (1.0 - (_busy_elsewhere() - before) / everywhere))
     torch.set_num_threads(max(1, wanted))
     return torch.get_num_threads()
 
 
+def _busy_elsewhere() -> float:
+    """Seconds that all processors together have worked, but for those of this process."""
+    import psutil
+
+    spent = psutil.cpu_times()
+    # What a virtual machine on this one works is counted twice: as the host's and as the guest's.
+    other = ("idle", "iowait", "guest", "guest_nice")
+    return float(sum(spent)) - sum(getattr(spent, kind, 0.0) for kind in other) - time.process_time()
+
+
+@contextmanager
+def without(package: str) -> Iterator[None]:
+    """Inside it a package that is not imported yet counts as not installed; libraries that could use it do without."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # Python's own way to say so
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+def import_libraries() -> None:
+    """Imports transformers and peft, without what takes a third of their time and is not used here.
+
+    These are losses of object detection (scipy), and peft's own 4-bit layers and torch's compiler (bitsandbytes).
+    """
+    with without("scipy"):
+        importlib.import_module("transformers.modeling_utils")
+    with without("bitsandbytes"):
+        importlib.import_module("peft")
+
+
 def load_tokenizer(base: Path) -> Any:
     """The tokenizer of a model folder. Raises ModelError."""
+    import_libraries()
     with _loading(base):
         return stored_tokenizer(base)
 
@@ -77,6 +119,7 @@ def first_device() -> torch.device:
 
 def load_model(base: Path, settings: TrainSettings, device: torch.device, dtype: torch.dtype) -> Any:
     """The frozen base model of a checked folder on a device, ready for `core.train.batches`. Raises ModelError."""
+    import_libraries()
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 

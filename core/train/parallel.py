@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 import torch.distributed as dist
+
+from core.errors import RunError
+from core.train.launch import OF_A_LAUNCHER
+
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 _PATIENCE: Final = timedelta(hours=24)  # the others wait while the first exports and proves the base model
 
@@ -52,18 +59,27 @@ class Peers:
 
 
 class Group(Peers):
-    """The processes that the environment names, met once. Raises an error of torch where one of them is gone."""
+    """The processes that the environment names, met once: at `store`, else at the address that it names too.
 
-    def __init__(self) -> None:
-        if not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=_PATIENCE)
+    Every call raises RunError where one of the others is gone.
+    """
+
+    def __init__(self, store: Store | None = None) -> None:
+        with _needing_the_others():
+            if store is not None:
+                dist.init_process_group(
+                    "gloo", timeout=_PATIENCE, store=store, rank=rank_here(), world_size=size_here()
+                )
+            else:
+                dist.init_process_group("gloo", timeout=_PATIENCE)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def sums(self, values: Mapping[str, float]) -> dict[str, float]:
         if not values:
             return {}
         tensor = torch.tensor(list(values.values()), dtype=torch.float64)
-        dist.all_reduce(tensor)
+        with _needing_the_others():
+            dist.all_reduce(tensor)
         return dict(zip(values, tensor.tolist(), strict=True))
 
     def any(self, flag: bool) -> bool:
@@ -78,7 +94,8 @@ class Group(Peers):
                 for one in known
             ]
         )
-        dist.all_reduce(flat)
+        with _needing_the_others():
+            dist.all_reduce(flat)
         at = 0
         for one in known:
             one.grad = flat[at : at + one.numel()].view_as(one).to(one.device)
@@ -86,15 +103,30 @@ class Group(Peers):
 
     def share_bytes(self, data: bytes = b"") -> bytes:
         length = torch.tensor([len(data)], dtype=torch.int64)
-        dist.broadcast(length, 0)
-        if not int(length):
-            return b""
-        told = torch.frombuffer(bytearray(data or bytes(int(length))), dtype=torch.uint8)
-        dist.broadcast(told, 0)
+        with _needing_the_others():
+            dist.broadcast(length, 0)
+            if not int(length):
+                return b""
+            told = torch.frombuffer(bytearray(data or bytes(int(length))), dtype=torch.uint8)
+            dist.broadcast(told, 0)
         return told.numpy().tobytes()
 
     def part(self, things: Sequence[Any]) -> Sequence[Any]:
         return things[self.rank :: self.size]
+
+
+@contextmanager
+def _needing_the_others() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        # The text is like "[file:line] Connection closed by peer [address]. Advice for developers."
+        why = str(error).partition("\n")[0].partition("] ")[2].partition(". ")[0] or str(error)
+        raise RunError(
+            f"Another process that took part in the training is gone: {why}.",
+            title="The training processes have lost each other",
+            hint="Resume the run: it goes on from its last checkpoint. What ended the process may stand in the log.",
+        ) from error
 
 
 ALONE: Final = Peers()
@@ -111,6 +143,8 @@ def rank_here() -> int:
 
 
 def left() -> None:
-    """Leaves the group, if this process is in one."""
+    """Leaves the group, if this process is in one: from now on it is alone."""
     if dist.is_initialized():
         dist.destroy_process_group()
+    for name in OF_A_LAUNCHER:
+        os.environ.pop(name, None)

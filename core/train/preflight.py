@@ -13,7 +13,8 @@ from core.paths import free_bytes
 from core.train.base_model import read_config
 from core.train.checkpoints import KEPT
 from core.train.config import TrainSettings
-from core.train.memory import Device, MemoryPlan, adapter_parameters, detect_device, estimate, model_shape
+from core.train.footprint import Device, adapter_parameters, model_shape
+from core.train.memory import MemoryPlan, detect_device, estimate
 from storage.rows import DatasetItem
 
 FEW: Final = 20

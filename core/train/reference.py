@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def with_reference(work: Work, lessons: Sequence[Lesson], kept: Path | None, lea
         if kept is not None:
             from safetensors.torch import save
 
-            write_whole(kept, save({_KEPT: found}, metadata={"identity": learned}))
+            write_whole(kept, save({_KEPT: found}, metadata={"identity": learned, "sum": _sum(found)}))
     return [replace(lesson, reference=tuple(row)) for lesson, row in zip(lessons, found.tolist(), strict=True)]
 
 
@@ -56,9 +57,14 @@ def _read(kept: Path, learned: str, count: int) -> torch.Tensor | None:
 
     try:
         with safe_open(kept, framework="pt") as file:
-            if (file.metadata() or {}).get("identity") != learned:
+            told = file.metadata() or {}
+            if told.get("identity") != learned:
                 return None
             found: torch.Tensor = file.get_tensor(_KEPT)
     except (OSError, SafetensorError):
         return None
-    return found if len(found) == count else None
+    return found if len(found) == count and told.get("sum") == _sum(found) else None
+
+
+def _sum(found: torch.Tensor) -> str:
+    return hashlib.blake2b(found.numpy().tobytes(), digest_size=16).hexdigest()

@@ -18,11 +18,12 @@ from core.train.config import TrainSettings
 from core.train.data import Lesson
 from core.train.loading import compute_type, first_device, load_model, parameters_of, use_free_cores
 from core.train.loss import check_output_layer
+from core.train.memory import return_freed_memory
 from core.train.optimizer import make_optimizer, restore, state_tensors
 from core.train.parallel import ALONE, Peers
 
 # Settings that do not change what is learned.
-_NO_INFLUENCE: Final = ("quantize", "ab_prompts", "save_every", "max_temperature")
+_NO_INFLUENCE: Final = ("quantize", "ab_prompts", "save_every", "max_temperature", "processes")
 _TENSORS: Final = (checkpoints.ADAPTER, checkpoints.OPTIMIZER)
 _FIRST_SCALE: Final = 2.0**14  # of the loss in float16, so that small gradients do not vanish
 
@@ -112,25 +113,19 @@ def open_session(base: Path, settings: TrainSettings, tokenizer: Any, *, start: 
     linear layers in 4-bit NF4 where the settings say so (Dettmers et al., QLoRA, arXiv 2305.14314); adapters are
     float32, and nothing else is. Raises ModelError, also for an adapter that does not fit.
     """
-    from peft import LoraConfig, get_peft_model
-
     device = first_device()
     dtype = compute_type(settings, device)
     model = load_model(base, settings, device, dtype)
     check_output_layer(model)
     torch.manual_seed(settings.seed)
-    lora = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
     size = parameters_of(base)
-    adapted: Any = get_peft_model(model, lora)
+    from core.train.lora import with_adapter  # not before the model is there: loading it imports peft, and faster
+
+    adapted = with_adapter(model, settings)
     if start is not None:
         _go_on_from(adapted, start)
     if settings.recomputes_activations(size):
+        return_freed_memory()
         adapted.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
     parameters = {name: value for name, value in adapted.named_parameters() if value.requires_grad}
     for parameter in parameters.values():

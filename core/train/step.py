@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import torch
 
-from core.errors import RunError
+from core.errors import DivergedError, RunError
 from core.train.batches import micro_batches
 from core.train.data import Lesson
 from core.train.memory import out_of_memory
@@ -211,10 +211,6 @@ def check_evaluation(session: Session, value: float) -> None:
         raise diverged(f"The validation loss has grown from {base:.2f} to {value:.2f}.")
 
 
-def diverged(what: str) -> RunError:
+def diverged(what: str) -> DivergedError:
     """The end of a run whose loss exploded."""
-    return RunError(
-        what,
-        title="The training diverged",
-        hint="Start a new run with a lower learning rate, for example half of this one's.",
-    )
+    return DivergedError(what, hint="Start a new run with a lower learning rate, for example half of this one's.")

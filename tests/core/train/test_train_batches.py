@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.train.attention import Span
 from core.train.batches import WINDOW_STEPS, collate, epoch_steps, micro_batches
 from core.train.data import Example, Lesson
 
@@ -52,6 +53,7 @@ def test_the_fullest_pass_that_has_room_is_taken() -> None:
     assert micro_batches(range(5), costs, token_budget=100) == [[0, 2], [1, 3, 4]]
     assert micro_batches([4, 0, 2], costs, token_budget=69) == [[0, 4], [2]]
     assert micro_batches([0, 1], costs, token_budget=1) == [[0], [1]]
+    assert micro_batches(range(4), [60, 55, 43, 2], token_budget=100) == [[0], [1, 2, 3]]
 
 
 def test_similar_lengths_share_a_step_so_that_passes_are_full() -> None:
@@ -66,7 +68,7 @@ def test_collate_fills_a_row_without_padding_and_predicts_exactly_the_answer_tok
     batch = collate(lessons)
     assert batch.ids.tolist() == [[5, 6, 7, 8, 1, 2]]
     assert batch.places.tolist() == [[0, 1, 2, 3, 0, 1]]
-    assert [(span.places, span.shared) for span in batch.layout] == [(slice(0, 4), 0), (slice(4, 6), 0)]
+    assert batch.layout == (Span(slice(0, 4)), Span(slice(4, 6)))
     assert batch.predicted.tolist() == [1, 2, 4]
     assert batch.labels.tolist() == [7, 8, 2]
     assert batch.owners.tolist() == [0, 0, 1]
@@ -83,10 +85,8 @@ def test_what_the_answers_to_one_prompt_share_stands_once() -> None:
     assert batch.predicted.tolist() == [0, 4, 5, 4, 5, 7]
     assert batch.labels.tolist() == [9, 8, 1, 8, 2, 3]
     assert batch.owners.tolist() == [0, 1, 1, 2, 2, 2]
-    whole, apart = batch.layout[1:]
-    assert (whole.places, whole.shared) == (slice(2, 7), 0)
-    assert isinstance(apart.places, torch.Tensor)
-    assert (apart.places.tolist(), apart.shared) == ([2, 3, 4, 5, 7, 8], 4)
+    assert batch.layout[1:] == (Span(slice(2, 7)), Span(slice(7, 9), slice(2, 6)))
+    assert batch.layout[2].places == [2, 3, 4, 5, 7, 8]
 
 
 @given(

@@ -49,7 +49,7 @@ def drawn(seed: int, rows: int, width: int, words: int, scale: float = 1.0) -> t
     scale=st.floats(0.01, 8.0),
     seed=st.integers(0, 1000),
 )
-def test_losses_and_gradients_are_those_of_autograd(  # noqa: PLR0917  drawn by name
+def test_losses_and_gradients_are_those_of_autograd(
     rows: int, width: int, words: int, chunk: int, biased: bool, cap: float | None, scale: float, seed: int
 ) -> None:
     hidden, weight, offsets, labels, outer = drawn(seed, rows, width, words, scale)

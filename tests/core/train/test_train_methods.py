@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 from training_kit import Listener, adapter_of, items_of, opened, shake
 
-from core.train import kto
-from core.train.config import METHODS, Method, TrainSettings
+from core.train.config import METHODS, Method, Precision, TrainSettings
 from core.train.data import Lesson
 from core.train.parallel import ALONE
+from core.train.recipe import log_probs
 from core.train.session import Session
 from core.train.step import Work, evaluate, learn
 from core.train.trainer import RECIPES, Task, train
@@ -139,7 +139,7 @@ def test_dpo_widens_the_margin_and_keeps_its_reference(base: Path, tmp_path: Pat
     kept = load_file(tmp_path / "reference.safetensors")["log_probs"]
     assert torch.allclose(kept[:16], torch.tensor([lesson.reference for lesson in lessons]), atol=1e-4)
     with torch.no_grad(), session.model.disable_adapter():
-        again = kto.log_probs(session, lessons)
+        again = log_probs(session, lessons)
     assert torch.allclose(again, kept[:16], atol=1e-4)
 
 
@@ -216,6 +216,33 @@ def test_what_must_not_be_forgotten_is_measured_in_nats_an_answer_token(
     set_peft_model_state_dict(session.model, best)
     assert evaluate(work(session), lessons)[0] == pytest.approx(after, abs=1e-5)
     assert before != after
+
+
+@ALL
+def test_in_validation_every_example_counts_alike(base: Path, tmp_path: Path, method: Method) -> None:
+    found = []
+    for name, weights in {"alike": [1.0, 1.0, 1.0], "unlike": [0.0, 3.0, 0.5]}.items():
+        held_out = [
+            replace(item, weight=weight)
+            for item, weight in zip(items_of(method, 3, "validation"), weights, strict=True)
+        ]
+        listener = Listener()
+        train(Task(base, items_of(method, 4), held_out, replace(PLAIN, method=method), tmp_path / name), listener)
+        found.append([figures.get("eval_loss") for figures in listener.figures.values()])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@ALL
+def test_half_precision_learns_nearly_the_same(base: Path, method: Method, precision: Precision) -> None:
+    exact, lessons = prepared(base, method, 8)
+    half, _ = prepared(base, method, 8, precision=precision)
+    for session in (exact, half):
+        # Where the reference is rounded otherwise, so is what is gained on it: here only the step is compared.
+        session.settings = replace(session.settings, beta=0.01)
+    wanted, found = learn(work(exact), lessons), learn(work(half), lessons)
+    assert found.loss == pytest.approx(wanted.loss, rel=0.01)
+    assert found.norm == pytest.approx(wanted.norm, rel=0.1)
 
 
 @ALL

@@ -52,15 +52,17 @@ def made(family: str) -> tuple[Any, Any]:
     """A tiny random model as training loads it, and the same one as transformers runs it by itself."""
     import transformers
 
-    config = FAMILIES[family](transformers)
     attention.register()
     torch.manual_seed(11)
-    plain = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float()
+    # Each with a configuration of its own: it is there that a model looks up its attention.
+    of = transformers.AutoModelForCausalLM.from_config
+    plain = of(FAMILIES[family](transformers), attn_implementation="eager").float()
     for name, value in plain.named_parameters():
         # Norms that do nothing and logits that are all alike would hide mistakes.
         torch.nn.init.normal_(value, 0.5 if "norm" in name else 0.0, 0.3)
-    packed = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention.NAME).float()
+    packed = of(FAMILIES[family](transformers), attn_implementation=attention.NAME).float()
     packed.load_state_dict(plain.state_dict())
+    assert (plain.config._attn_implementation, packed.config._attn_implementation) == ("eager", attention.NAME)
     return packed.eval(), plain.eval()
 
 
