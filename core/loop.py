@@ -139,6 +139,7 @@ class LearningLoop:
         limit: int | None = None,
         start: str | None = None,
         background: bool = True,
+        hold: bool = False,
         note: Callable[[str], None] = lambda _: None,
     ) -> int:
         """Freezes a dataset, queues a run on it and starts its process unless another run is at work; the run's id.
@@ -146,7 +147,8 @@ class LearningLoop:
         `base` is a preset's name, a folder, a GGUF file or `ollama:NAME`, else the category's own, else the general
         default. What Ollama holds is made ready first, which may take minutes: `note` hears of it. `settings` are laid
         over the configured ones. `start` names the version that the run goes on from instead of a fresh adapter. With
-        `background=False` the call returns when the run has ended.
+        `background=False` the call returns when the run has ended. With `hold` nobody starts it: it waits until it is
+        resumed, or launched by other means.
         Raises FinetuneError, before anything is queued, for what could not end well.
         """
         chosen = category(self.categories, category_name)
@@ -158,10 +160,11 @@ class LearningLoop:
             seed=seed,
             limit=limit,
             start=training.require_start(self.home, registry.find(self.store, start), named) if start else None,
+            hold=hold,
         )
         run_id = training.start_run(self.store, self.home, self.config, plan, note=note)
         self.dispatcher.tend()
-        if not background:
+        if not background and not hold:
             self.wait(run_id)
         return run_id
 

@@ -33,9 +33,14 @@ def perform(home: Home, run_id: int) -> int:
         if not runs.claim(store, run_id, pid=pid, pid_started=process_started(pid) or 0.0, now=time.time()):
             run = runs.get(store, run_id)
             active = runs.active(store)
-            waits = run.status == "queued" and active is not None
-            _say(f"Run {run_id} {f'waits for run {active.id}' if waits and active else f'is {run.status}'}.")
-            return 0 if waits else 1
+            if active is None or active.id == run_id:
+                _say(f"Run {run_id} is {run.status}.")
+            elif run.status == "queued":
+                _say(f"Run {run_id} waits for run {active.id}.")
+                return 0
+            else:
+                _say(f"Run {active.id} is at work, and one run goes at a time; run {run_id} is {run.status}.")
+            return 1
         code = _ended(store, home, run_id)
         following = runs.next_queued(store)
         if following is not None:

@@ -40,7 +40,7 @@ class Plan:
     """A run before it is queued. `base` is a preset's name or a folder; `limit` None trains on everything fresh.
 
     With `start` the run goes on from that version's adapter, learns what it has not learned and replays some of what it
-    has.
+    has. With `hold` it waits for whoever resumes or launches it.
     """
 
     category: Category
@@ -50,6 +50,7 @@ class Plan:
     limit: int | None = None
     start: VersionRow | None = None
     origin: RunOrigin = "manual"
+    hold: bool = False
 
 
 def start_run(
@@ -122,6 +123,7 @@ def start_run(
             total_steps=check.total_steps,
             origin=plan.origin,
             start_version=plan.start.id if plan.start else None,
+            held=plan.hold,
         )
 
 

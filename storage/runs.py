@@ -50,14 +50,18 @@ def enqueue(
     total_steps: int = 0,
     origin: RunOrigin = "manual",
     start_version: int | None = None,
+    held: bool = False,
 ) -> int:
-    """Adds a queued run, whose folder is `runs/<id>`, and returns its id."""
+    """Adds a queued run, whose folder is `runs/<id>`, and returns its id.
+
+    One that is held counts as stopped before it began: it waits for somebody to resume it, not for its turn.
+    """
     values = (
         created_at,
         category,
         base_model,
         method,
-        "queued",
+        "stopped" if held else "queued",
         "queued",
         to_json(settings),
         dataset_id,

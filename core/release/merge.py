@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from core.errors import ExportError, ModelError
-from core.release.reference import quiet
+from core.release.merging import MergedTensors
+from core.release.safetensors_writing import write_safetensors
 from core.release.vocabulary import read_json
-from core.release.weights import Weights
 from storage.db import flush
 
 TOKENIZER_FILES = (
@@ -22,13 +21,12 @@ TOKENIZER_FILES = (
     "merges.txt",
     "added_tokens.json",
 )
-FULL_PRECISION_SHARE = 0.5
 
 
 def merge_adapter(base_dir: Path, adapter_dir: Path, target_dir: Path) -> Path:
     """Write base + adapter as one float16 model folder, and return it.
 
-    The sum is made in float32 where the model takes at most half of the free memory so, else in the base's own type.
+    The sum is made in float32, tensor by tensor: little more than the largest of them is in memory at a time.
     The tokenizer comes from the adapter's folder where it has one (its tokens may have grown), else from the base.
     Tied embeddings that training drew apart are untied. The folder is there whole or not at all, and an older one of
     that name is replaced. Raises ModelError where the adapter does not fit the base, ExportError where a value does
@@ -36,15 +34,13 @@ def merge_adapter(base_dir: Path, adapter_dir: Path, target_dir: Path) -> Path:
     """
     tokenizer_dir = adapter_dir if (adapter_dir / "tokenizer.json").is_file() else base_dir
     merged = _merged(base_dir, adapter_dir)
-    _untie_if_apart(merged)
-    _check_vocabulary(merged, tokenizer_dir)
-    _to_half(merged)
+    _check_vocabulary(merged.rows, tokenizer_dir)
     partial = target_dir.with_name(f".{target_dir.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        with quiet():
-            merged.save_pretrained(partial)
+        _write_settings(merged, partial)
+        write_safetensors(partial, merged.outlines, merged.values)
         for name in TOKENIZER_FILES:
             if (tokenizer_dir / name).is_file():
                 shutil.copyfile(tokenizer_dir / name, partial / name)
@@ -62,17 +58,9 @@ def merge_adapter(base_dir: Path, adapter_dir: Path, target_dir: Path) -> Path:
     return target_dir
 
 
-def _merged(base_dir: Path, adapter_dir: Path) -> Any:
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
+def _merged(base_dir: Path, adapter_dir: Path) -> MergedTensors:
     try:
-        with quiet():
-            base = AutoModelForCausalLM.from_pretrained(
-                base_dir, dtype=torch.float32 if _fits_in_float32(base_dir) else "auto", local_files_only=True
-            )
-            return PeftModel.from_pretrained(base, str(adapter_dir)).merge_and_unload(safe_merge=True)
+        return MergedTensors(base_dir, adapter_dir)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(
             f"The adapter in {adapter_dir} cannot be merged into {base_dir.name}: {error}",
@@ -80,27 +68,16 @@ def _merged(base_dir: Path, adapter_dir: Path) -> Any:
         ) from error
 
 
-def _fits_in_float32(base_dir: Path) -> bool:
-    import math
-
-    import psutil
-
-    weights = Weights(base_dir)
-    needed = 4 * sum(math.prod(weights.shape(name)) for name in weights.names)
-    return bool(needed < FULL_PRECISION_SHARE * psutil.virtual_memory().available)
-
-
-def _untie_if_apart(model: Any) -> None:
-    import torch
-
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    if model.config.tie_word_embeddings and head is not None and not torch.equal(head.weight, embedding.weight):
-        model.config.tie_word_embeddings = False
+def _write_settings(merged: MergedTensors, folder: Path) -> None:
+    """config.json and generation_config.json."""
+    config = merged.config
+    config.architectures, config.dtype = [merged.architecture], "float16"
+    config.tie_word_embeddings, config.vocab_size = merged.tied, merged.rows
+    config.save_pretrained(folder)
+    merged.generation_config.save_pretrained(folder)
 
 
-def _check_vocabulary(model: Any, tokenizer_dir: Path) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
-    model.config.vocab_size = rows
+def _check_vocabulary(rows: int, tokenizer_dir: Path) -> None:
     stored = read_json(tokenizer_dir / "tokenizer.json")
     ids = [*stored["model"]["vocab"].values(), *(added["id"] for added in stored.get("added_tokens", []))]
     if max(ids) >= rows:
@@ -108,19 +85,6 @@ def _check_vocabulary(model: Any, tokenizer_dir: Path) -> None:
             f"The tokenizer has ids up to {max(ids)}, the merged model has embeddings for {rows} tokens.",
             hint="Train again with the tokenizer of the base model, or with resized embeddings saved in the adapter.",
         )
-
-
-def _to_half(model: Any) -> None:
-    import torch
-
-    model.half()
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise ExportError(
-                f"The merged weight {name} holds values that are not numbers or too large for float16.",
-                title="The weights are damaged",
-                hint="The training run diverged; train again with a lower learning rate.",
-            )
 
 
 def _swap(partial: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from core.backends.backend import Message
 from core.backends.llamacpp import LlamaCppBackend
 from core.errors import BackendError, ProofError
-from core.release.proof_answers import MOST_PROMPTS, Answers, kl_divergence
+from core.release.proof_answers import MOST_PROMPTS, Answers, compare
 from core.release.proof_texts import chat_shapes, comparable, parity_texts
 from core.release.reference import Reference
 
@@ -126,16 +126,17 @@ def prove_merge(base_dir: Path, adapter_dir: Path, merged_dir: Path, prompts: Se
     import numpy as np
 
     trained, merged = Reference(base_dir, adapter_dir), Reference(merged_dir)
-    divergences: list[np.ndarray] = []
-    same = 0
+    sequences = []
     for prompt in prompts[:MOST_PROMPTS]:
         text = merged.render(prompt, add_generation_prompt=prompt[-1].role != "assistant")
-        tokens = merged.encode(text)[: merged.context_length]
-        expected, found = trained.logits(tokens)[:-1], merged.logits(tokens)[:-1]
-        shared = min(expected.shape[1], found.shape[1])
-        divergence = kl_divergence(expected[:, :shared], found[:, :shared])
-        divergences.append(np.where(np.isfinite(divergence), divergence, np.inf))
-        same += int((expected.argmax(1) == found.argmax(1)).sum())
+        sequences.append(merged.encode(text)[: merged.context_length])
+    sequences = [tokens for tokens in sequences if len(tokens) > 1]
+    divergences: list[np.ndarray] = []
+    same = 0
+    for tokens, expected, found in zip(sequences, trained.sweep(sequences), merged.sweep(sequences), strict=True):
+        compared = compare(tokens, expected.blocks(-1), found.rows)
+        divergences.append(np.where(np.isfinite(compared.divergence), compared.divergence, np.inf))
+        same += int((compared.expected == compared.found).sum())
     every = np.concatenate(divergences) if divergences else np.empty(0)
     if not len(every):
         raise ProofError("There is no prompt to compare the merged model on.", hint="Record some feedback first.")

@@ -1,18 +1,20 @@
 """Running a GGUF file and its reference side by side on the same prompts.
 
-The file answers greedily; the reference then reads prompt and answer once. Where the reference's most likely token is
-the one the file took, at every place, its own greedy answer is the same: one pass instead of one a token.
+The file answers greedily; the reference then reads all prompts and answers in one sweep. Where the reference's most
+likely token is the one the file took, at every place, its own greedy answer is the same: one pass instead of one a
+token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from core.backends.backend import Message
 from core.backends.llamacpp import LlamaCppBackend
 from core.errors import ProofError
-from core.release.reference import Reference
+from core.release.reference import Reference, Scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,21 @@ MOST_PROMPTS = 16
 MOST_TOKENS = 256
 PREFIX = 32
 LEAST_ROOM = 40  # tokens that a prompt must leave for its answer
+_ITEMS_AT_ONCE: Final = 1 << 22  # logits of which a divergence is computed at once, in float64
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models at the positions of one sequence; every array is [positions].
+
+    divergence: KL in nats. expected, found: the most likely next tokens of the reference and of the other. gaps: by
+    how much the logit of the token that really follows is under the highest, to the reference; 0 behind the last token.
+    """
+
+    divergence: npt.NDArray[np.float64]
+    expected: npt.NDArray[np.int64]
+    found: npt.NDArray[np.int64]
+    gaps: npt.NDArray[np.float32]
 
 
 def kl_divergence(expected: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -33,9 +50,50 @@ def kl_divergence(expected: npt.NDArray[np.float32], found: npt.NDArray[np.float
         result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         return result
 
-    p, q = log_softmax(expected), log_softmax(found)
-    divergence: npt.NDArray[np.float64] = (np.exp(p) * (p - q)).sum(axis=1)
+    divergence = np.empty(len(expected))
+    step = max(1, _ITEMS_AT_ONCE // expected.shape[1])
+    for at in range(0, len(expected), step):
+        p, q = log_softmax(expected[at : at + step]), log_softmax(found[at : at + step])
+        divergence[at : at + step] = (np.exp(p) * (p - q)).sum(axis=1)
     return np.where(np.isnan(divergence), np.inf, np.maximum(divergence, 0.0))
+
+
+def compare(
+    tokens: Sequence[int],
+    expected: Iterable[tuple[int, npt.NDArray[np.float32]]],
+    found: Callable[[int, int], npt.NDArray[np.float32]],
+) -> Comparison:
+    """Compare block by block: `expected` as `Scores.blocks` gives them, `found(start, rows)` the other's same rows.
+
+    Where one vocabulary is longer, the part that both have is compared.
+    """
+    import numpy as np
+
+    parts: list[tuple[npt.NDArray[Any], ...]] = []
+    for start, mine in expected:
+        other = found(start, len(mine))
+        shared = min(mine.shape[1], other.shape[1])
+        following = tokens[start + 1 : start + 1 + len(mine)]
+        gaps = np.zeros(len(mine), dtype=np.float32)
+        gaps[: len(following)] = mine.max(axis=1)[: len(following)] - mine[range(len(following)), following]
+        divergence = kl_divergence(mine[:, :shared], other[:, :shared])
+        parts.append((divergence, mine.argmax(axis=1), other.argmax(axis=1), gaps))
+    return Comparison(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class Progressed:
+    """Counts what is done of `total` and tells it."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+
+    def more(self) -> None:
+        """One more is done."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
 
 class Answers:
@@ -65,31 +123,33 @@ class Answers:
                 "There is no prompt short enough to compare answers on.",
                 hint="Record feedback with prompts that leave the model room to answer.",
             )
-        for done, tokens in enumerate(chosen, 1):
-            self._one(tokens)
-            if progress is not None:
-                progress(done, len(chosen))
+        told = Progressed(progress, 2 * len(chosen))
+        answers = []
+        for prompt in chosen:
+            answers.append(self._backend.greedy(self._model, prompt, min(MOST_TOKENS, self._context - len(prompt))))
+            told.more()
+        sequences = [prompt + answer for prompt, answer in zip(chosen, answers, strict=True)]
+        for answer, tokens, scores in zip(answers, sequences, self._reference.sweep(sequences), strict=True):
+            self._one(answer, tokens, scores)
+            told.more()
 
-    def _one(self, prompt: list[int]) -> None:
-        limit = min(MOST_TOKENS, self._context - len(prompt))
-        answer = self._backend.greedy(self._model, prompt, limit)
-        tokens = prompt + answer
-        expected, found = self._reference.logits(tokens), self._backend.logits(self._model, tokens)
-        if answer and answer[-1] in self._ends:
-            # Nothing is ever drawn after an end token, and no training shaped those scores: they are left out.
-            expected, found = expected[:-1], found[:-1]
-        divergence = kl_divergence(expected, found)
+    def _one(self, answer: list[int], tokens: list[int], scores: Scores) -> None:
+        # Nothing is ever drawn after an end token, and no training shaped those scores: they are left out.
+        stop = len(tokens) - (bool(answer) and answer[-1] in self._ends)
+        found = self._backend.logits(self._model, tokens)
+        compared = compare(tokens, scores.blocks(stop), lambda start, rows: found[start : start + rows])
         self.count += 1
-        self.positions += len(divergence)
-        self.kl_max = max(self.kl_max, float(divergence.max()))
-        self._kl_sum += float(divergence.sum())
-        self._agree += int((expected.argmax(axis=1) == found.argmax(axis=1)).sum())
-        self._compare_answer(answer, expected[len(prompt) - 1 : len(tokens) - 1])
+        self.positions += len(compared.divergence)
+        self.kl_max = max(self.kl_max, float(compared.divergence.max()))
+        self._kl_sum += float(compared.divergence.sum())
+        self._agree += int((compared.expected == compared.found).sum())
+        drawn = slice(len(tokens) - len(answer) - 1, len(tokens) - 1)
+        self._compare_answer(answer, compared.expected[drawn], compared.gaps[drawn])
 
-    def _compare_answer(self, answer: Sequence[int], scores: npt.NDArray[np.float32]) -> None:
-        """`scores`: the reference's logits that each token of the answer would be drawn from."""
-        best = scores.argmax(axis=1)
-        gaps = scores.max(axis=1) - scores[range(len(answer)), answer]
+    def _compare_answer(
+        self, answer: Sequence[int], best: npt.NDArray[np.int64], gaps: npt.NDArray[np.float32]
+    ) -> None:
+        """`best`, `gaps`: what the reference would draw in the place of each token, and how much likelier it is."""
         differs = best != answer
         self.near_ties += int((differs & (gaps < self._near_tie)).sum())
         wrong = differs & ~(gaps < self._near_tie)

@@ -102,6 +102,23 @@ def save_model(folder: Path, name: str, **changes: Any) -> Path:
     return folder
 
 
+def save_adapter(base: Path, folder: Path, *, scale: float = 0.3, **settings: Any) -> Path:
+    """An adapter with random weights on both sides, as after training."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    defaults = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj", "v_proj", "down_proj"]}
+    adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **{**defaults, **settings}))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name or "lora_embedding_A" in name or "modules_to_save" in name:
+            parameter.data += torch.randn_like(parameter) * scale
+    adapted.save_pretrained(folder)
+    return folder
+
+
 def _copied(settings: Mapping[str, Any]) -> dict[str, Any]:
     """transformers writes into the rotary settings it is given."""
     import copy
