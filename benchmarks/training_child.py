@@ -66,11 +66,16 @@ class Telling:
         return False
 
 
-def told(phase: str, do: Callable[..., Any]) -> Callable[..., Any]:
-    """`do`, with a line before and after it."""
+def told(phase: str, do: Callable[..., Any], kill_in: str) -> Callable[..., Any]:
+    """`do`, with a line before and after it; "PHASE N" in `kill_in` is a kill where it begins for the Nth time."""
+    begun = 0
 
     def doing(*given: Any, **named: Any) -> Any:
+        nonlocal begun
+        begun += 1
         say(f"begin {phase}")
+        if kill_in == f"{phase} {begun}":
+            os.kill(os.getpid(), signal.SIGKILL)
         found = do(*given, **named)
         say(f"end {phase}")
         if phase == "checkpoint":
@@ -106,7 +111,7 @@ def attempt(job: Mapping[str, Any]) -> int:
     settings = TrainSettings.from_mapping(job["settings"])
     validation = items_of(settings.method, 4, "validation")
     for place, name, phase in PHASES:
-        setattr(place, name, told(phase, getattr(place, name)))
+        setattr(place, name, told(phase, getattr(place, name), job["kill_in"]))
     scorer = validation_scorer(validation, closeness, max_tokens=8, prompts=2)
     assert scorer is not None
     task = Task(
@@ -116,7 +121,7 @@ def attempt(job: Mapping[str, Any]) -> int:
         settings,
         Path(job["folder"]),
         resume=True,
-        scorer=told("scoring", scorer),
+        scorer=told("scoring", scorer, job["kill_in"]),
         watched={"general": items(3, "validation"), "older": items(2)},
     )
     files = FileEvents(job["folder"], job["kill_at_file"])

@@ -43,7 +43,8 @@ LONGEST_WAIT: Final = 0.03  # seconds from the beginning of a phase to the kill
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One start of a run; it kills itself before the file operation `kill_at_file` in its folder (0: never).
+    """One start of a run; it kills itself before the file operation `kill_at_file` in its folder (0: never), or where
+    `kill_in` says: at the beginning of "PHASE N", the phase for the Nth time.
 
     Its files may not grow over `most_bytes` (0: any size). Where the settings ask for several processes, the others
     find the base model at `base_of_others`, if that is not at the same place.
@@ -53,6 +54,7 @@ class Attempt:
     folder: str
     settings: Mapping[str, Any]
     kill_at_file: int = 0
+    kill_in: str = ""
     most_bytes: int = 0
     base_of_others: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from core.capture.importing import ImportReport
     from core.explain import Explanation
     from core.share.export import ExportReport
+    from core.train.rehearsal import RunCheck
 
 # Homes whose aliases and files this process has brought to one truth; once is enough, since only a kill breaks it.
 _RECONCILED: set[Path] = set()
@@ -151,22 +153,48 @@ class LearningLoop:
         resumed, or launched by other means.
         Raises FinetuneError, before anything is queued, for what could not end well.
         """
-        chosen = category(self.categories, category_name)
-        named = base or chosen.base_model or self.config.train.base_model
-        plan = training.Plan(
-            chosen,
-            named,
-            settings or {},
-            seed=seed,
-            limit=limit,
-            start=training.require_start(self.home, registry.find(self.store, start), named) if start else None,
-            hold=hold,
-        )
+        plan = self._plan(category_name, base, settings, seed=seed, limit=limit, start=start)
+        plan = replace(plan, hold=hold)
         run_id = training.start_run(self.store, self.home, self.config, plan, note=note)
         self.dispatcher.tend()
         if not background and not hold:
             self.wait(run_id)
         return run_id
+
+    def check_run(
+        self,
+        category_name: str,
+        *,
+        base: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        limit: int | None = None,
+        start: str | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> RunCheck:
+        """What `start_run` with these arguments would begin, after one step of it in a process of its own.
+
+        Nothing is queued or kept. Raises FinetuneError as `start_run` does, and where the step fails.
+        """
+        from core.train.rehearsal import rehearse_run
+
+        plan = self._plan(category_name, base, settings, seed=seed, limit=limit, start=start)
+        return rehearse_run(self.home, training.prepare(self.store, self.home, self.config, plan, note=note), plan)
+
+    def _plan(
+        self,
+        category_name: str,
+        base: str | None,
+        settings: Mapping[str, Any] | None,
+        *,
+        seed: int,
+        limit: int | None,
+        start: str | None,
+    ) -> training.Plan:
+        chosen = category(self.categories, category_name)
+        named = base or chosen.base_model or self.config.train.base_model
+        older = training.require_start(self.home, registry.find(self.store, start), named) if start else None
+        return training.Plan(chosen, named, settings or {}, seed=seed, limit=limit, start=older)
 
     def default_settings(self, base: str, category_name: str | None = None) -> dict[str, Any]:
         """The settings that a run on a base model starts with, by name: the configured ones, and for a category over

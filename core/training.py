@@ -20,8 +20,8 @@ from core.search.defaults import applied
 from core.select.batch import LARGEST
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings, configured
-from core.train.preflight import preflight
-from core.train.presets import OLLAMA, resolve_base
+from core.train.preflight import Preflight, preflight
+from core.train.presets import OLLAMA, BaseModel, resolve_base
 from core.train.search_space import LEARNING_RATES
 from core.triggers import Outlook
 from storage import ab_tests, datasets, events, runs, versions
@@ -29,6 +29,7 @@ from storage.db import Store
 from storage.rows import RunOrigin, VersionRow
 
 if TYPE_CHECKING:
+    from core.select.dataset import Selection
     from core.select.eligible import Eligible
 
 _GEOMETRY = ("rank", "alpha")
@@ -53,6 +54,17 @@ class Plan:
     hold: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan thought through to its end. `base` is the base model as runs name it, `check` what a start looks at."""
+
+    model: BaseModel
+    base: str
+    settings: TrainSettings
+    selection: Selection
+    check: Preflight
+
+
 def start_run(
     store: Store,
     home: Home,
@@ -65,11 +77,53 @@ def start_run(
 ) -> int:
     """Selects and freezes the dataset of a run and queues it; the run's id. Nothing is queued that could not end well.
 
-    Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. So may making a GGUF
-    file ready, of which `note` hears. `found` saves looking through the category again. Raises FinetuneError, for a
-    plan of the worker also where another run of the category is open by now.
+    Raises FinetuneError as `prepare` does, and for a plan of the worker also where another run of the category is open
+    by now.
     """
-    from core.select.dataset import eligible_of, freeze, require_examples
+    from core.select.dataset import freeze
+
+    ready = prepare(store, home, config, plan, check_stop=check_stop, found=found, note=note)
+    ready.check.require()
+    now = time.time()
+    with store.transaction(durable=True):
+        if plan.origin == "adaptive" and (other := runs.open_run(store, plan.category.name, ready.base)):
+            raise ConflictError(
+                f"Run {other.id} of this category is {other.status} already.", hint="Wait until it has ended."
+            )
+        dataset_id = freeze(store, ready.selection, now=now)
+        parent = plan.start.id if plan.start else _parent(store, config, plan.category.name, ready.model.name)
+        return runs.enqueue(
+            store,
+            created_at=now,
+            category=plan.category.name,
+            base_model=ready.base,
+            method=ready.settings.method,
+            settings=ready.settings.to_mapping(),
+            dataset_id=dataset_id,
+            parent_version=parent,
+            total_steps=ready.check.total_steps,
+            origin=plan.origin,
+            start_version=plan.start.id if plan.start else None,
+            held=plan.hold,
+        )
+
+
+def prepare(
+    store: Store,
+    home: Home,
+    config: Config,
+    plan: Plan,
+    *,
+    check_stop: Callable[[], None] = lambda: None,
+    found: Eligible | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Prepared:
+    """What a run of this plan would be: its base model, settings and examples, and what speaks against it.
+
+    Embedding texts may take minutes: `check_stop` is called meanwhile, and may raise to break off. So may making a GGUF
+    file ready, of which `note` hears. `found` saves looking through the category again. Raises FinetuneError.
+    """
+    from core.select.dataset import eligible_of, require_examples
     from core.select.methods.selecting import Wanted, selected
 
     model = resolve_base(plan.base, home, note=note)
@@ -103,28 +157,7 @@ def start_run(
         check_stop=check_stop,
     )
     require_examples(selection)
-    check = preflight(model.path, wanted, selection.items, home.runs)
-    check.require()
-    with store.transaction(durable=True):
-        if plan.origin == "adaptive" and (other := runs.open_run(store, plan.category.name, base)):
-            raise ConflictError(
-                f"Run {other.id} of this category is {other.status} already.", hint="Wait until it has ended."
-            )
-        dataset_id = freeze(store, selection, now=now)
-        return runs.enqueue(
-            store,
-            created_at=now,
-            category=plan.category.name,
-            base_model=base,
-            method=wanted.method,
-            settings=wanted.to_mapping(),
-            dataset_id=dataset_id,
-            parent_version=plan.start.id if plan.start else _parent(store, config, plan.category.name, model.name),
-            total_steps=check.total_steps,
-            origin=plan.origin,
-            start_version=plan.start.id if plan.start else None,
-            held=plan.hold,
-        )
+    return Prepared(model, base, wanted, selection, preflight(model.path, wanted, selection.items, home.runs))
 
 
 def _given(plan: Plan) -> Mapping[str, Any]:

@@ -15,11 +15,8 @@ from benchmarks.training.workload import Job
 # In float32 there is no mixed precision, and the weights are loaded as float32 too.
 _FP32: Final[Mapping[str, Any]] = {"bf16": False, "model_init_kwargs": {"dtype": "float32"}}
 _FAST: Final[Mapping[str, Any]] = {**_FP32, "gradient_checkpointing": False}
-_PAIRS_FAST: Final[Mapping[str, Any]] = {
-    **_FAST,
-    "precompute_ref_log_probs": True,
-    "train_sampling_strategy": "group_by_length",
-}
+# Batches of similar lengths (`group_by_length`) would suit pairs too, but TRL knows no length of theirs.
+_ONCE: Final[Mapping[str, Any]] = {**_FAST, "precompute_ref_log_probs": True}
 VARIANTS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "sft": {
         "defaults": {},
@@ -27,11 +24,11 @@ VARIANTS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "packing": {**_FAST, "packing": True, "packing_strategy": "bfd"},
         "padding-free": {**_FAST, "padding_free": True, "max_length": None},
     },
-    "dpo": {"defaults": {}, "defaults, fp32": _FP32, "reference once": _PAIRS_FAST},
+    "dpo": {"defaults": {}, "defaults, fp32": _FP32, "reference once": _ONCE},
     "kto": {
         "defaults": {},
         "defaults, fp32": _FP32,
-        "reference once": {**_FAST, "precompute_ref_log_probs": True},
+        "reference once": _ONCE,
     },
 }
 """Settings of TRL's configuration by method and name. The first of each method are as they come."""
@@ -101,14 +98,7 @@ def make(job: Job, callback: Any) -> Any:
         callbacks=[callback],
         **_four_bits(job),
     )
-    if options.get("train_sampling_strategy") == "group_by_length":
-        trainer.train_dataset = trainer.train_dataset.add_column("length", _lengths(trainer.train_dataset))
     return trainer
-
-
-def _lengths(pairs: Any) -> list[int]:
-    """Of each pair the longer conversation, in tokens: as long as its padded rows are at least."""
-    return [len(one["prompt_ids"]) + max(len(one["chosen_ids"]), len(one["rejected_ids"])) for one in pairs]
 
 
 def _four_bits(job: Job) -> dict[str, Any]:

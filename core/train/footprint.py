@@ -6,18 +6,21 @@ tests list the tensors that torch really keeps and compare.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core.errors import ModelError
 from core.train.config import LOGIT_CHUNK_BYTES, TrainSettings
 
+if TYPE_CHECKING:
+    from core.train.data import Lesson
+
 FILLED: Final = 1 / 3  # share of a GPU from which on the base is kept in 4 bits
 
 _MIB: Final = 2**20
-_LIBRARIES: Final[Mapping[str, int]] = {"cpu": 340 * _MIB, "cuda": 500 * _MIB}  # Python with torch; a CUDA context
-_BITSANDBYTES: Final = 30 * _MIB
+_LIBRARIES: Final[Mapping[str, int]] = {"cpu": 300 * _MIB, "cuda": 500 * _MIB}  # Python with torch; a CUDA context
+_BITSANDBYTES: Final = 60 * _MIB
 _FOUR_BITS: Final = 0.5 + 1 / 64 + 4 / (64 * 256)  # a weight, its scale in 8 bits, and the scale of the scales
 _SMALL_STATE: Final = 4096  # parameters of a matrix up to which bitsandbytes keeps its state in 32 bits
 _EIGHT_BITS: Final = 2 + 2 * 4 / 256  # both moments of a parameter, with a scale for each 256
@@ -93,6 +96,18 @@ class Load:
         pair = settings.method == "dpo"
         tokens = max(settings.token_budget, (2 if pair else 1) * settings.max_length)
         return cls(tokens, tokens, settings.max_length, tokens // 2 if pair else 0)
+
+    @classmethod
+    def of(cls, lessons: Sequence[Lesson]) -> Load:
+        """A pass over these lessons."""
+        examples = [example for lesson in lessons for example in lesson.examples]
+        copied = [len(one.ids) for lesson in lessons if lesson.shared for one in lesson.examples[1:]]
+        return cls(
+            tokens=sum(lesson.cost for lesson in lessons),
+            answers=sum(example.answer_tokens for example in examples),
+            longest=max(len(example.ids) for example in examples),
+            copied=sum(copied),
+        )
 
 
 def model_shape(config: Mapping[str, Any]) -> ModelShape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import math
 import os
@@ -73,14 +74,21 @@ def without(package: str) -> Iterator[None]:
 
 
 def import_libraries() -> None:
-    """Imports transformers and peft, without what takes a third of their time and is not used here.
+    """Imports transformers and peft in half of their time, by leaving out what is not used here.
 
-    These are losses of object detection (scipy), and peft's own 4-bit layers and torch's compiler (bitsandbytes).
+    That is: losses of object detection (scipy), peft's own 4-bit layers and torch's compiler (bitsandbytes), and the
+    search for garbage among a million new objects that are all there to stay.
     """
-    with without("scipy"):
-        importlib.import_module("transformers.modeling_utils")
-    with without("bitsandbytes"):
-        importlib.import_module("peft")
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with without("scipy"):
+            importlib.import_module("transformers.modeling_utils")
+        with without("bitsandbytes"):
+            importlib.import_module("peft")
+    finally:
+        if collects:
+            gc.enable()
 
 
 def load_tokenizer(base: Path) -> Any:

@@ -117,5 +117,6 @@ def _advice(memory: MemoryPlan) -> str:
         return " Choose a smaller base model."
     return (
         f" It fits with batch {wanted.batch_size} × {wanted.accumulation}, length {wanted.max_length}, "
-        f"rank {wanted.rank}, gradient checkpointing {wanted.gradient_checkpointing}."
+        f"rank {wanted.rank}, gradient checkpointing {wanted.gradient_checkpointing}, "
+        f"base in 4 bits {wanted.quantize_base}, optimizer {wanted.optimizer}."
     )

@@ -20,6 +20,7 @@ from core.train.dpo import Dpo
 from core.train.eta import Eta
 from core.train.kto import Kto
 from core.train.loading import load_tokenizer, use_free_cores
+from core.train.masked import masked_rows
 from core.train.monitor import Monitor
 from core.train.parallel import ALONE, Peers
 from core.train.recipe import Recipe
@@ -153,6 +154,8 @@ class _Training:
             f"Learning from {len(self.lessons)} examples in {self.total} steps on {self.session.device.type} "
             f"({state.threads} threads), from step {state.step} on."
         )
+        for row in masked_rows(self.session.tokenizer, self.lessons, method=self.settings.method):
+            self.progress.note(row)
         evaluations = set(self._evaluations())
         self._look_before()
         if state.step in evaluations and state.evaluated != state.step:  # a stop came while the model answered

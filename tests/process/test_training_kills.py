@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -48,19 +48,15 @@ class Dpo:
     process: Trainer
     expected: Undisturbed
 
-    def attempt(self, folder: Path, **how: int) -> Attempt:
-        return Attempt(str(self.process.base), str(folder), CASES["dpo"], **how)
+    def attempt(self, folder: Path) -> Attempt:
+        return Attempt(str(self.process.base), str(folder), CASES["dpo"])
 
-    def to_end(self, folder: Path, **how: int) -> Course:
-        return self.process.to_end(self.attempt(folder, **how))
+    def to_end(self, folder: Path, *, most_bytes: int = 0) -> Course:
+        return self.process.to_end(replace(self.attempt(folder), most_bytes=most_bytes))
 
-    def killed_in(self, folder: Path, phase: str, *, times: int = 1) -> Course:
-        """Killed as soon as a phase begins for the given time."""
-        sent = False
-        for course in self.process.begin(self.attempt(folder)):
-            if not sent and course.said[f"begin {phase}"] >= times:
-                os.kill(course.pid, signal.SIGKILL)
-                sent = True
+    def killed_in(self, folder: Path, phase: str) -> Course:
+        """Killed where a phase begins for the Nth time."""
+        course = self.process.to_end(replace(self.attempt(folder), kill_in=phase))
         assert course.status == -signal.SIGKILL
         return course
 
@@ -129,7 +125,7 @@ def test_files_that_may_not_grow_are_said(dpo: Dpo, tmp_path: Path, most_bytes: 
 
 def test_a_folder_that_is_read_only_is_said(dpo: Dpo, disk: Path) -> None:
     run = disk / "run"
-    dpo.killed_in(run, "step", times=6)
+    dpo.killed_in(run, "step 6")
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     assert "Read-only file system" in said_in_words(dpo.to_end(run))
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
@@ -137,7 +133,7 @@ def test_a_folder_that_is_read_only_is_said(dpo: Dpo, disk: Path) -> None:
 
 
 def test_a_kill_between_the_reference_and_the_first_checkpoint(dpo: Dpo, tmp_path: Path) -> None:
-    dpo.killed_in(tmp_path, "step")
+    dpo.killed_in(tmp_path, "step 1")
     before = (tmp_path / REFERENCE).stat()
     assert not (tmp_path / "checkpoints").exists()
     assert dpo.goes_on(tmp_path).began == 0
@@ -146,7 +142,7 @@ def test_a_kill_between_the_reference_and_the_first_checkpoint(dpo: Dpo, tmp_pat
 
 @pytest.mark.parametrize("damage", ["cut", "bits", "empty", "other"])
 def test_a_damaged_reference_is_made_anew(dpo: Dpo, tmp_path: Path, damage: str) -> None:
-    dpo.killed_in(tmp_path, "checkpoint", times=2)
+    dpo.killed_in(tmp_path, "checkpoint 2")
     kept = tmp_path / REFERENCE
     whole = kept.read_bytes()
     bits = bytearray(whole)

@@ -17,6 +17,7 @@ from core.prove.forgetting import describe
 from core.train.config import METHODS, Optimizer, Precision, Switch
 from core.train.launch import LOST_AFTER, is_alive, tail_log
 from storage.rows import RunRow
+from tui.cli.check import show_check
 from tui.cli.output import ProgressLine, bar, home_option_hint, json_option, print_json, table, with_home
 from tui.figures import brief, listed, told_left
 from tui.text import plain
@@ -61,6 +62,9 @@ NUMBER = click.IntRange(1, 2**63 - 1)  # what the store can count
 @click.option(
     "--from", "start", metavar="VERSION", help="Go on from this version's adapter, with replay of its examples."
 )
+@click.option(
+    "--check", is_flag=True, help="Queue nothing: show disk, memory, examples with their loss mask, and one step."
+)
 @click.option("--detach", is_flag=True, help="Start and return; watch with `finetune-tui runs`.")
 @click.option("--hold", is_flag=True, help="Only make the run ready, to be resumed or launched by `accelerate`.")
 @json_option
@@ -72,6 +76,7 @@ def train(
     seed: int,
     limit: int | None,
     start: str | None,
+    check: bool,
     detach: bool,
     hold: bool,
     as_json: bool,
@@ -79,10 +84,12 @@ def train(
 ) -> None:
     """Train a new version of CATEGORY: select, train, evaluate, export, prove, and compare with what serves."""
     chosen = {key: value for key, value in settings.items() if value is not None}
+    plan: dict[str, Any] = {"base": base, "settings": chosen, "seed": seed, "limit": limit, "start": start}
     with LearningLoop(home) as loop:
-        run_id = loop.start_run(
-            category, base=base, settings=chosen, seed=seed, limit=limit, start=start, hold=hold, note=_heard(as_json)
-        )
+        if check:
+            show_check(loop.check_run(category, **plan, note=_heard(as_json)), as_json=as_json)
+            return
+        run_id = loop.start_run(category, **plan, hold=hold, note=_heard(as_json))
         if not hold:
             _follow(loop, run_id, detach=detach, as_json=as_json)
         elif as_json:

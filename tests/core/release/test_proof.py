@@ -12,6 +12,7 @@ from tiny_llama import PROMPTS, TEMPLATE, UNKNOWN_PROMPTS, rewrite
 
 from core.backends.llamacpp import LlamaCppBackend
 from core.errors import ProofError
+from core.release import layered
 from core.release.proof import ProofCheck, prove
 from core.release.quantize import GgufFile, quantize
 
@@ -55,6 +56,28 @@ def test_missing_permutation(llama3: Path, llama3_file: GgufFile, backend: Llama
     bad = rewrite(llama3_file.path, tmp_path / "bad.gguf", tensors=unpermuted)
     checks = prove(llama3, bad, ALL_PROMPTS, backend, kind="f16")
     assert {"logits: largest KL", "logits: mean KL", "logits: top-1 agreement", "greedy answers"} <= failed(checks)
+
+
+@pytest.mark.parametrize("faulty", [False, True])
+def test_little_memory_changes_no_verdict(
+    faulty: bool,
+    trained: Path,
+    trained_file: GgufFile,
+    backend: LlamaCppBackend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def worse(name: str, values: Any) -> Any:
+        return values * 1.02 if name == "blk.1.ffn_down.weight" else values
+
+    file = rewrite(trained_file.path, tmp_path / "bad.gguf", tensors=worse) if faulty else trained_file.path
+    whole = prove(trained, file, ALL_PROMPTS, backend, kind="f16")
+    monkeypatch.setattr(layered, "SHARE_OF_FREE_MEMORY", 0.0)
+    streamed = prove(trained, file, ALL_PROMPTS, backend, kind="f16")
+    assert failed(streamed) == failed(whole)
+    assert bool(failed(whole)) == faulty
+    assert [check.figure for check in streamed] == pytest.approx([check.figure for check in whole], rel=1e-3, abs=1e-7)
+    assert [check.name for check in streamed] == [check.name for check in whole]
 
 
 def test_missing_rope_frequencies(

@@ -130,7 +130,7 @@ def test_a_resumed_run_takes_its_reference_from_the_file(
     assert place.read_bytes() == before
 
 
-@pytest.mark.parametrize("harm", ["cut short", "gone", "of another run"])
+@pytest.mark.parametrize("harm", ["cut short", "gone", "altered", "of another run"])
 def test_a_reference_that_is_lost_is_computed_again_from_the_start(wide: Path, tmp_path: Path, harm: str) -> None:
     settings = replace(SETTINGS, method="dpo")
     go(wide, tmp_path / "whole", settings)
@@ -141,8 +141,13 @@ def test_a_reference_that_is_lost_is_computed_again_from_the_start(wide: Path, t
     elif harm == "cut short":
         place.write_bytes(place.read_bytes()[:-9])
     else:
-        other = {name: value + 1.0 for name, value in load_file(place).items()}
-        place.write_bytes(serialised(other, metadata={"identity": "b2:another"}))
+        ours = next(iter(load_file(place).values()))
+        identity = latest(tmp_path / "parts" / "checkpoints", print).state["identity"]  # type: ignore[union-attr]
+        told = {
+            "altered": {"identity": identity, "sum": reference._sum(ours)},
+            "of another run": {"identity": "b2:another", "sum": reference._sum(ours + 1.0)},
+        }
+        place.write_bytes(serialised({reference._KEPT: ours + 1.0}, metadata=told[harm]))
     go(wide, tmp_path / "parts", settings)
     whole, parts = adapter_of(tmp_path / "whole"), adapter_of(tmp_path / "parts")
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
