@@ -20,11 +20,11 @@ from core.release.vocabulary.loading import load_tokenizer as stored_tokenizer
 from core.release.weights import Weights
 from core.train import attention
 from core.train.config import TrainSettings
+from core.train.footprint import Device, quantizes
 from core.train.memory import out_of_memory
 from core.train.optimizer import has_bitsandbytes
 
 _LOOK_SECONDS: Final = 0.3
-_FILLED: Final = 1 / 3  # share of a GPU from which on the base is kept in 4 bits
 _DTYPES: Final[Mapping[str, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -109,11 +109,11 @@ def compute_type(settings: TrainSettings, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
 
 
-def quantizes(settings: TrainSettings, device: torch.device, parameters: int) -> bool:
-    """Whether a base of so many parameters is kept in 4 bits: as set, else where 16 would fill a third of the GPU."""
-    if settings.quantize_base != "auto":
-        return settings.quantize_base == "on"
-    return device.type == "cuda" and 2 * parameters > _FILLED * torch.cuda.get_device_properties(device).total_memory
+def _quantizes(settings: TrainSettings, device: torch.device, parameters: int) -> bool:
+    if device.type != "cuda":
+        return quantizes(settings, Device("cpu", "CPU", 0), parameters)
+    free, total = torch.cuda.mem_get_info(device)
+    return quantizes(settings, Device("cuda", torch.cuda.get_device_name(device), free, total), parameters)
 
 
 def first_device() -> torch.device:
@@ -134,7 +134,7 @@ def load_model(base: Path, settings: TrainSettings, device: torch.device, dtype:
     disable_progress_bar()
     attention.register()
     options: dict[str, Any] = {}
-    if quantizes(settings, device, parameters_of(base)):
+    if _quantizes(settings, device, parameters_of(base)):
         options = {"quantization_config": _four_bits(dtype), "device_map": {"": device}}
     with _loading(base):
         model = AutoModelForCausalLM.from_pretrained(

@@ -182,26 +182,6 @@ def guarded(work: Work, lessons: Sequence[Lesson], attempt: Callable[[Work, Sequ
         )
 
 
-def rehearse(work: Work, lessons: Sequence[Lesson]) -> float:
-    """A forward and a backward pass that change nothing; the loss."""
-    before = torch.get_rng_state()
-    loss = guarded(work, lessons, _rehearse)
-    work.session.optimizer.zero_grad(set_to_none=True)
-    torch.set_rng_state(before)
-    return loss
-
-
-def _rehearse(work: Work, lessons: Sequence[Lesson]) -> float:
-    work.session.model.train()
-    total = 0.0
-    totals = _totals(work, lessons)
-    for lesson in lessons:
-        part, _ = work.recipe.loss(work.session, [lesson], totals)
-        work.session.scaler.scale(part).backward()  # type: ignore[no-untyped-call]
-        total += float(part.detach())
-    return total
-
-
 def check_evaluation(session: Session, value: float) -> None:
     """Raises RunError where the validation loss says that training has gone wrong."""
     base = session.state.base_loss
