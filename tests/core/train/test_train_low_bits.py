@@ -16,7 +16,8 @@ from core.train.attention import NAME
 from core.train.batches import collate
 from core.train.config import Method, Precision, TrainSettings
 from core.train.data import Encoder
-from core.train.loading import load_tokenizer, quantizes
+from core.train.footprint import Device, quantizes
+from core.train.loading import load_tokenizer
 from core.train.loss import answer_losses
 from core.train.optimizer import make_optimizer
 from core.train.parallel import ALONE
@@ -161,12 +162,9 @@ def test_generation_says_the_same_before_and_after_a_step_of_zero(wide: Path) ->
     assert answer() == first
 
 
-def test_4_bits_by_themselves_only_where_a_gpu_would_be_filled(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Properties:
-        total_memory = 12 * 10**9
-
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties())
-    automatic, gpu, cpu = TrainSettings(), torch.device("cuda"), torch.device("cpu")
+def test_4_bits_by_themselves_only_where_a_gpu_would_be_filled() -> None:
+    gpu, cpu = Device("cuda", "a card", 11 * 10**9, 12 * 10**9), Device("cpu", "CPU", 8 * 10**9)
+    automatic = TrainSettings()
     assert not quantizes(automatic, cpu, 7 * 10**9)
     assert quantizes(automatic, gpu, 7 * 10**9)
     assert not quantizes(automatic, gpu, 10**9)
