@@ -55,7 +55,8 @@ def full_length(model: str, base: Path, place: Path) -> dict[str, Any]:
     peak = side.end()["peak_mb"] / 1024
     settings = TrainSettings.from_mapping({**_SETTINGS, "batch_size": 1, "max_length": 512})
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    planned = estimate(config, settings, detect_device()).total / 2**30
+    plan = estimate(config, settings, detect_device())
+    planned = (plan.total - plan.parts["libraries"]) / 2**30  # torch does not count what the driver itself takes
     return {
         "peak_reserved_gb": round(peak, 2),
         "limit_gb": LIMITS_GB[model],

@@ -31,10 +31,13 @@ class Side:
         self._process = context.Process(target=_child, args=(job, other), daemon=True)
         self._process.start()
         other.close()
-        self._expect("ready")
+        self._ready = False
 
     def one_pass(self) -> float:
-        """Seconds of one pass over all items."""
+        """Seconds of one pass over all items; the first call waits until all is loaded."""
+        if not self._ready:
+            self._expect("ready")
+            self._ready = True
         self._line.send("go")
         return float(self._expect("seconds"))
 
