@@ -18,6 +18,7 @@ from core.train.step import Work, guarded
 
 NAME: Final = "reference.safetensors"
 _KEPT: Final = "log_probs"
+_SUM: Final = "sum"  # the only entry: safetensors writes several in any order, and the same must give the same bytes
 
 
 def with_reference(work: Work, lessons: Sequence[Lesson], kept: Path | None, learned: str) -> list[Lesson]:
@@ -32,7 +33,7 @@ def with_reference(work: Work, lessons: Sequence[Lesson], kept: Path | None, lea
         if kept is not None:
             from safetensors.torch import save
 
-            write_whole(kept, save({_KEPT: found}, metadata={"identity": learned, "sum": _sum(found)}))
+            write_whole(kept, save({_KEPT: found}, metadata={_SUM: _sum(learned, found)}))
     return [replace(lesson, reference=tuple(row)) for lesson, row in zip(lessons, found.tolist(), strict=True)]
 
 
@@ -58,13 +59,12 @@ def _read(kept: Path, learned: str, count: int) -> torch.Tensor | None:
     try:
         with safe_open(kept, framework="pt") as file:
             told = file.metadata() or {}
-            if told.get("identity") != learned:
-                return None
             found: torch.Tensor = file.get_tensor(_KEPT)
     except (OSError, SafetensorError):
         return None
-    return found if len(found) == count and told.get("sum") == _sum(found) else None
+    return found if len(found) == count and told.get(_SUM) == _sum(learned, found) else None
 
 
-def _sum(found: torch.Tensor) -> str:
-    return hashlib.blake2b(found.numpy().tobytes(), digest_size=16).hexdigest()
+def _sum(learned: str, found: torch.Tensor) -> str:
+    """Of what run these are, and that they are as they were written."""
+    return hashlib.blake2b(learned.encode() + found.numpy().tobytes(), digest_size=16).hexdigest()

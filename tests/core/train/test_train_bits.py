@@ -144,8 +144,8 @@ def test_a_reference_that_is_lost_is_computed_again_from_the_start(wide: Path, t
         ours = next(iter(load_file(place).values()))
         identity = latest(tmp_path / "parts" / "checkpoints", print).state["identity"]  # type: ignore[union-attr]
         told = {
-            "altered": {"identity": identity, "sum": reference._sum(ours)},
-            "of another run": {"identity": "b2:another", "sum": reference._sum(ours + 1.0)},
+            "altered": {reference._SUM: reference._sum(identity, ours)},
+            "of another run": {reference._SUM: reference._sum("b2:another", ours + 1.0)},
         }
         place.write_bytes(serialised({reference._KEPT: ours + 1.0}, metadata=told[harm]))
     go(wide, tmp_path / "parts", settings)
