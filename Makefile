@@ -41,7 +41,8 @@ test: $(READY)            ## everything that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -q -n auto -m "not process"
+	$(BIN)/pytest -m process
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
