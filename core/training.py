@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from core.select.dataset import Selection
     from core.select.eligible import Eligible
 
-_GEOMETRY = ("rank", "alpha")
+_GEOMETRY = ("rank", "alpha", "target_modules")
 _PREFERENCE_RATE: Final = 20.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal, get_args
@@ -19,6 +20,10 @@ LOGIT_CHUNK_BYTES: Final = 64 * 1024 * 1024  # float32 logits that the loss hold
 CHECKPOINTING_FROM: Final = 500_000_000  # parameters; below, computing twice costs more than the memory is worth
 QUICK_PROMPTS: Final = 120  # held-out prompts of a run by the worker: what a verdict needs at least, with some spare
 QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m")
+
+_LISTS: Final = ("quantize", "target_modules")
+_LAYER: Final = re.compile(r"[A-Za-z_][\w.]*")
+_NOT_LEARNED: Final = frozenset({"lm_head", "embed_tokens"})
 
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "epochs": (1, 1_000),
@@ -71,6 +76,7 @@ class TrainSettings:
     the optimizer's state in 8 bits, paged on a GPU. `score_prompts` validation prompts are answered and scored whenever
     the model is evaluated, 0 leaves the choice of the best checkpoint to the loss. From `max_temperature` °C on the
     run pauses, 0 never. `processes` share every step, each with a device of its own where there are several.
+    `target_modules` are the linear layers that get an adapter, by the end of their names; empty: all but the output.
     """
 
     method: Method = "sft"
@@ -102,6 +108,7 @@ class TrainSettings:
     score_prompts: int = 16
     max_temperature: int = 85
     processes: int = 1
+    target_modules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -112,6 +119,11 @@ class TrainSettings:
             raise _wrong("quantize", self.quantize, f"a list of one or more of: {', '.join(QUANTIZATIONS)}")
         for kind in self.quantize:
             _check_choice("quantize", kind, QUANTIZATIONS)
+        named = self.target_modules
+        if not isinstance(named, tuple) or not all(isinstance(one, str) and _LAYER.fullmatch(one) for one in named):
+            raise _wrong("target_modules", named, "a list of names of linear layers, for example q_proj and v_proj")
+        if _NOT_LEARNED & {one.rpartition(".")[2] for one in named}:
+            raise _wrong("target_modules", named, "layers of the decoder: embeddings and the output layer do not learn")
 
     @property
     def effective_batch(self) -> int:
@@ -131,14 +143,14 @@ class TrainSettings:
             if name not in known:
                 raise ConfigError(f"`{name}` is no setting of a training run.", hint=close_names(name, known))
         checked = dict(values)
-        kinds = checked.get("quantize")
-        if isinstance(kinds, Sequence) and not isinstance(kinds, str):
-            checked["quantize"] = tuple(kinds)
+        for name in _LISTS:
+            if isinstance(checked.get(name), list):
+                checked[name] = tuple(checked[name])
         return cls(**checked)
 
     def to_mapping(self) -> dict[str, Any]:
         """The settings as JSON values; `from_mapping` gives the same settings back."""
-        return {**asdict(self), "quantize": list(self.quantize)}
+        return {name: list(value) if name in _LISTS else value for name, value in asdict(self).items()}
 
     def recomputes_activations(self, parameters: int) -> bool:
         """Whether a model of so many parameters trains with gradient checkpointing."""

@@ -17,9 +17,9 @@ class Preset:
     """A base model by name: where it comes from, and the part of its config.json that memory depends on.
 
     hub_id: its repository of the Hugging Face hub. ollama: its name in Ollama's library, empty where it has none.
-    settings: training settings that suit this model better than the general defaults. target_modules: the layers that
-    an adapter is put on, by the end of their names; empty means every linear layer. chat_template: stands in where a
-    file or repository of this model carries none; empty where there is none to give.
+    settings: training settings that suit this model better than the general defaults, `target_modules` among them where
+    not every linear layer should learn. chat_template: stands in where a file or repository of this model carries
+    none; empty where there is none to give.
     """
 
     name: str
@@ -28,7 +28,6 @@ class Preset:
     config: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     ollama: str = ""
-    target_modules: tuple[str, ...] = ()
     chat_template: str = ""
 
 

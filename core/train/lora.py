@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from peft.tuners.lora.layer import Linear
 from torch.nn import functional
 
+from core.errors import ModelError
 from core.train.config import TrainSettings
 from core.train.loading import without
 
@@ -21,17 +22,24 @@ _STEPS: Final = 1 << 16  # in which the chance of a dropped input is expressed
 
 
 def with_adapter(model: Any, settings: TrainSettings) -> Any:
-    """A PeftModel around a frozen model: a fresh adapter on all its linear layers but the output."""
+    """A PeftModel around a frozen model: a fresh adapter on its linear layers, those that the settings name or all but
+    the output. Raises ModelError where none is of that name.
+    """
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules="all-linear",
+        target_modules=list(settings.target_modules) or "all-linear",
         task_type="CAUSAL_LM",
     )
     lora._register_custom_module({torch.nn.Linear: FusedLinear})
     with without("bitsandbytes"):  # peft would ask it whether the layers are its own, but `FusedLinear` takes them all
-        return get_peft_model(model, lora)
+        try:
+            return get_peft_model(model, lora)
+        except ValueError as error:
+            raise ModelError(
+                f"No adapter can be put on this model: {error}", hint="Leave `target_modules` empty: all linear layers."
+            ) from error
 
 
 class FusedLinear(Linear):  # type: ignore[misc]

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from training_kit import items, opened
+
+from core.errors import ModelError
+from core.train.config import TrainSettings
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -82,3 +87,10 @@ def test_inputs_are_dropped_as_often_as_asked() -> None:
     assert set(kept.flatten().tolist()) == {0.0, 1.0}
     assert abs(float(kept.mean()) - 0.95) < 0.001
     assert abs(float(kept.mean(dim=0).std()) - (0.05 * 0.95 / 1001) ** 0.5) < 0.001
+
+
+def test_only_the_layers_that_are_named_learn(base: Path) -> None:
+    session, _ = opened(base, TrainSettings(target_modules=("q_proj", "mlp.down_proj")), items(1))
+    assert {name.split(".")[-4] for name in session.parameters} == {"q_proj", "down_proj"}
+    with pytest.raises(ModelError, match="No adapter can be put on this model"):
+        opened(base, TrainSettings(target_modules=("qkv",)), items(1))

@@ -13,7 +13,7 @@ from core.train.presets import PRESETS
 
 
 def test_a_mapping_gives_the_same_settings_back() -> None:
-    settings = TrainSettings(epochs=5, learning_rate=1e-3, quantize=("f16", "q4_k_m"))
+    settings = TrainSettings(epochs=5, learning_rate=1e-3, quantize=("f16", "q4_k_m"), target_modules=("q_proj",))
     assert TrainSettings.from_mapping(settings.to_mapping()) == settings
     assert TrainSettings.from_mapping({}) == TrainSettings()
     assert deep(TrainSettings(seed=3)).seed == 3
@@ -32,6 +32,9 @@ def test_a_mapping_gives_the_same_settings_back() -> None:
         ({"quantize": ["f16", "q1"]}, "quantize", "q8_0"),
         ({"quantize": []}, "quantize", "q8_0"),
         ({"quantize": "f16"}, "quantize", "a list"),
+        ({"target_modules": "q_proj"}, "target_modules", "a list of names"),
+        ({"target_modules": ["q proj"]}, "target_modules", "a list of names"),
+        ({"target_modules": ["q_proj", "lm_head"]}, "target_modules", "the output layer do not learn"),
         ({"epoch": 3}, "epoch", "epochs"),
     ],
 )
