@@ -210,7 +210,8 @@ def test_a_run_of_two_processes_stops_and_goes_on_like_any_other(home: Home, alo
         assert len({*followers(home.root)} - {worker}) == 1
         loop.stop(shared)
         left = until(home, shared, ended)
-        assert left.status == "stopped" and left.step < left.total_steps, left.error
+        # On a quick machine the stop is heard after the last step only: then the adapter is what is left to do.
+        assert left.status == "stopped", left.error
         wait(lambda: not followers(home.root), 60.0)
         loop.resume(shared)
         wait(lambda: loop.run(shared).status == "running")
