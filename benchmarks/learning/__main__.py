@@ -5,7 +5,7 @@ component by itself, laid on the one and turned in the other: on the shipped mod
 same label budget, the same steps, the same test. What the world is made of stands in world.py. Intervals are 95 %
 (Student's t over seeds). A run that was broken off goes on where it was.
 
-Training on preference pairs is not measured: there is no recipe for it yet. Candidates are, as lessons.
+Training on preference pairs and thumbs is measured by benchmarks.methods; here candidates are lessons.
 """
 
 from __future__ import annotations
