@@ -218,8 +218,10 @@ class _Training:
         """How the model does before its first step; a resumed run knows."""
         state = self.session.state
         if state.base_loss is None and self.validation:
+            started = time.monotonic()
             loss, _ = evaluate(self.at, self.validation)
             score, whole = self._score()
+            self.eta.evaluated(time.monotonic() - started)
             if whole:
                 state.base_loss, state.base_score = loss, score
             self.progress.step(state.step, self.total, _told(loss, score))
