@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from core.errors import RunError
+from core.train.data import conversation
 from core.train.memory import out_of_memory
 from storage.rows import DatasetItem
 
@@ -83,10 +84,7 @@ def _few_threads(session: Session) -> Iterator[None]:
 
 def prompt_tokens(tokenizer: Any, item: DatasetItem) -> list[int]:
     """System prompt, earlier turns and prompt as the chat template writes them, up to where the answer begins."""
-    turns = [{"role": "system", "content": item.system}] if item.system else []
-    turns += [{"role": turn["role"], "content": turn["content"]} for turn in item.history]
-    turns += [{"role": "user", "content": item.prompt}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    text = tokenizer.apply_chat_template(conversation(item), tokenize=False, add_generation_prompt=True)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

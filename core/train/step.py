@@ -114,35 +114,25 @@ def _evaluate(work: Work, lessons: Sequence[Lesson]) -> tuple[float, dict[str, f
 
 
 def _totals(work: Work, own: Sequence[Lesson]) -> Totals:
-    found: dict[str, float] = {}
-    full = False
-    try:
-        found = work.recipe.totals(work.session, own)
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        full = True
-    _together(work, full)
-    return work.peers.sums(found)
+    return work.peers.sums(_together(work, lambda: work.recipe.totals(work.session, own)))
 
 
 def _passes(
     work: Work, own: Sequence[Lesson], one: Callable[[Sequence[Lesson]], tuple[float, dict[str, float]]]
 ) -> tuple[float, dict[str, float]]:
     """Sums what `one` gives over the passes of this process, and then over all processes."""
-    loss, figures, full = 0.0, Counter[str](), False
     costs = [lesson.cost for lesson in own]
-    try:
+
+    def all_passes() -> tuple[float, Counter[str]]:
+        loss, figures = 0.0, Counter[str]()
         for group in micro_batches(range(len(own)), costs, token_budget=work.session.state.token_budget):
             part, told = one([own[index] for index in group])
             loss += part
             for name, value in told.items():
                 figures[name] += value  # type: ignore[assignment]
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        full = True
-    _together(work, full)
+        return loss, figures
+
+    loss, figures = _together(work, all_passes)
     if work.peers.size == 1:
         return loss, dict(figures)
     # A process without a lesson in this step knows no figure's name.
@@ -151,9 +141,18 @@ def _passes(
     return summed.pop("loss"), summed
 
 
-def _together(work: Work, full: bool) -> None:
+def _together(work: Work, attempt: Callable[[], Result]) -> Result:
+    """What `attempt` gives, in all processes or in none: where memory runs out in one of them, all raise `_Full`."""
+    full = False
+    try:
+        found = attempt()
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        full = True
     if work.peers.any(full):
         raise _Full
+    return found
 
 
 def guarded(work: Work, lessons: Sequence[Lesson], attempt: Callable[[Work, Sequence[Lesson]], Result]) -> Result:

@@ -118,15 +118,17 @@ class _Training:
         validation = _plain(encoder.encode_items(task.validation, settings.method))
         self.watched = {name: _plain(encoder.encode_items(items)) for name, items in task.watched.items()}
         self.session = open_session(task.base, settings, tokenizer, start=task.start)
-        self.total, self.per_epoch = settings.total_steps(len(lessons)), settings.steps_per_epoch(len(lessons))
+        self.total = settings.total_steps(len(lessons))
         self.learned = identity(task.base, settings, lessons, validation, start=task.start)
         self.folder = task.folder / CHECKPOINTS
         recipe = RECIPES[settings.method]()
         self.at = Work(self.session, recipe, peers, progress.note)
         self.lessons, self.validation = self._with_reference(recipe, lessons, validation)
         resume(self.session, self.folder, self.learned, wanted=task.resume, note=progress.note, peers=peers)
-        steps = [step for epoch in range(settings.epochs) for step in self._plan(epoch)]
-        self.eta = Eta([sum(self.lessons[at].cost for at in step) for step in steps], self._evaluations())
+        costs = [lesson.cost for lesson in self.lessons]
+        self.steps = [step for epoch in range(settings.epochs) for step in self._plan(costs, epoch)]
+        self.evaluations = self._evaluations()
+        self.eta = Eta([sum(costs[at] for at in step) for step in self.steps], self.evaluations)
 
     def _with_reference(
         self, recipe: Recipe, lessons: Sequence[Lesson], validation: Sequence[Lesson]
@@ -137,8 +139,7 @@ class _Training:
         known = with_reference(self.at, [*lessons, *validation], kept, self.learned)
         return known[: len(lessons)], known[len(lessons) :]
 
-    def _plan(self, epoch: int) -> list[list[int]]:
-        costs = [lesson.cost for lesson in self.lessons]
+    def _plan(self, costs: Sequence[int], epoch: int) -> list[list[int]]:
         return epoch_steps(costs, per_step=self.settings.effective_batch, seed=self.settings.seed, epoch=epoch)
 
     def _evaluations(self) -> list[int]:
@@ -156,17 +157,13 @@ class _Training:
         )
         for row in masked_rows(self.session.tokenizer, self.lessons, method=self.settings.method):
             self.progress.note(row)
-        evaluations = set(self._evaluations())
+        evaluations = set(self.evaluations)
         self._look_before()
         if state.step in evaluations and state.evaluated != state.step:  # a stop came while the model answered
             self.progress.step(state.step, self.total, self._evaluate())
-        plan: list[list[int]] = []
         while not (finished := state.step == self.total or self._stale()) and not self._asked_to_stop():
             waited = self._cool_down()
-            epoch, position = divmod(state.step, self.per_epoch)
-            if position == 0 or not plan:
-                plan = self._plan(epoch)
-            figures = self._step([self.lessons[index] for index in plan[position]], waited)
+            figures = self._step([self.lessons[index] for index in self.steps[state.step]], waited)
             evaluated = state.step in evaluations
             if evaluated:
                 figures |= self._evaluate()
