@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -60,7 +60,7 @@ class Category:
 
     Without a `base_model` of its own a category has the general default; an empty `system_prompt` means that none is
     sent. `reward` names a reward function of the user's own; `select` and `loop` are laid over the sections of the same
-    name for this category alone, see `select_of` and `loop_of`.
+    name for this category alone, see `select_of` and `loop_of`. What the gateway passes on for `models` belongs to it.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Category:
     reward: str = ""
     select: Mapping[str, Any] = field(default_factory=dict)
     loop: Mapping[str, Any] = field(default_factory=dict)
+    models: Sequence[str] = ()
 
 
 def load_categories(home: Home) -> Mapping[str, Category]:
@@ -195,6 +196,10 @@ def _checked(key: str, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise CategoryError(f"{where} must be a table.", hint="Write for example { min_chars = 20 }.")
         return dict(value)
+    if key == "models":
+        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+            raise CategoryError(f"{where} must be a list of names.", hint='Write for example ["llama3.2:3b"].')
+        return tuple(value)
     if not isinstance(value, str):
         raise CategoryError(f"{where} must be text in quotes.", hint='Write it as "…".')
     if key == "min_tier" and value not in get_args(Tier):

@@ -101,7 +101,11 @@ class Train:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """The sampling parameters that a published model carries, and that both arms of an A/B test use."""
+    """The sampling parameters that a published model carries, and that both arms of an A/B test use.
+
+    `stop` lists strings that end an answer beside the model's own end tokens. `keep_versions` is how many of the newest
+    versions of a category keep their files besides what serves and what served before it; 0 keeps all.
+    """
 
     temperature: float = _number(0.3, 0.0, 5.0)
     top_p: float = _number(0.9, 0.01, 1.0)
@@ -109,22 +113,29 @@ class Publish:
     num_ctx: int = _number(4096, 64, 10_000_000)
     repeat_penalty: float = _number(1.0, 0.1, 10.0)
     max_tokens: int = _number(512, 1, 1_000_000)
+    stop: tuple[str, ...] = ()
+    keep_versions: int = _number(5, 0, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Ab:
-    """When a candidate may be promoted: tests, share of wins, evidence (e-value), latency ratio, allowed loss."""
+    """When a candidate may be promoted: tests, share of wins, evidence (e-value), latency ratio, allowed loss.
+
+    With `forgetting` a candidate that has forgotten what is watched during training is not promoted.
+    """
 
     min_tests: int = _number(100, 1, 1_000_000)
     min_win_rate: float = _number(0.65, 0.0, 1.0)
     evidence: float = _number(20.0, 1.0, 1e9)
     latency_ratio: float = _number(1.5, 1.0, 100.0)
     success_margin: float = _number(0.05, 0.0, 1.0)
+    forgetting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What happens by itself: with `auto_promote` a run promotes its version when the A/B test says so.
+    """What happens by itself: with `auto_promote` a run promotes its version when the A/B test says so,
+    with `auto_rollback` one that does worse in production than the version before is rolled back.
 
     The worker trains by itself with `auto_train`, when `policy` says so; with `incremental` a new version goes on from
     the adapter of the one before. It looks at a category `settle_seconds` after its last new event, and at everything
@@ -134,6 +145,7 @@ class Loop:
 
     auto_train: bool = True
     auto_promote: bool = False
+    auto_rollback: bool = False
     policy: str = _choice("adaptive", "adaptive", "fixed", "tiered")
     incremental: bool = True
     settle_seconds: float = _number(5.0, 0.0, 86_400.0)
@@ -153,6 +165,33 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """The gateway (`finetune-tui serve`) and the server behind it.
+
+    `backend` is where versions are served: "ollama", "embedded" (llama.cpp inside this program), or "auto": Ollama where
+    it answers. `ollama` is its URL, empty for OLLAMA_HOST or the usual place. `token` is asked of every caller, and has
+    to be set where `host` is not this machine alone. `hosts` and `origins` are names and web origins that are let in
+    beside this machine's own. `category` takes what no alias, version or header assigns; empty leaves it unrecorded.
+    `shadow_share` (0-1) of the requests are also answered by the candidate, when nobody waits; at most `shadow_queue`
+    wait for that. `queue` is how many requests may wait for the embedded server. `max_body_mb` limits a request.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = _number(11_435, 0, 65_535)
+    backend: str = _choice("auto", "auto", "ollama", "embedded")
+    ollama: str = ""
+    token: str = field(default="", repr=False)
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    category: str = ""
+    record: bool = True
+    shadow_share: float = _number(0.2, 0.0, 1.0)
+    shadow_queue: int = _number(256, 0, 100_000)
+    queue: int = _number(64, 1, 10_000)
+    max_body_mb: int = _number(64, 1, 4_096)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings, section by section."""
 
@@ -164,6 +203,7 @@ class Config:
     ab: Ab = Ab()
     loop: Loop = Loop()
     search: Search = Search()
+    serve: Serve = Serve()
 
 
 def load_config(home: Home) -> Config:
@@ -238,6 +278,10 @@ def _checked(value: Any, default: Any, limits: Mapping[str, Any], where: str) ->
         return value
     if isinstance(default, str):
         return _checked_text(value, limits, wrong)
+    if isinstance(default, tuple):
+        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+            raise ConfigError(f"{wrong}a list of texts.", hint='Write it as ["…", "…"].')
+        return tuple(value)
     low, high = limits["low"], limits["high"]
     kind = "a whole number" if isinstance(default, int) else "a number"
     fits = isinstance(value, int) if isinstance(default, int) else isinstance(value, int | float)

@@ -9,10 +9,10 @@ from storage import outbox, versions
 from storage.columns import RowReader, clean, placeholders, to_json
 from storage.db import Store
 from storage.errors import ConflictError, NotFoundError
-from storage.rows import AbPairRow, AbTestRow
+from storage.rows import AbPairRow, AbTestRow, TestSource
 
 _read = RowReader(AbTestRow, json_columns=("settings", "result"))
-_read_pair = RowReader(AbPairRow)
+_read_pair = RowReader(AbPairRow, boolean_columns=("judged",))
 
 
 def start(
@@ -24,13 +24,14 @@ def start(
     version_b: int,
     seed: int,
     settings: Mapping[str, Any],
+    source: TestSource = "stored",
 ) -> int:
     """Begins a test and returns its id. Raises ConflictError for an unknown version."""
     with store.transaction():
         added = store.write(
-            "INSERT INTO ab_tests (created_at, category, version_a, version_b, seed, settings) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (created_at, category, version_a, version_b, seed, to_json(settings)),
+            "INSERT INTO ab_tests (created_at, category, version_a, version_b, seed, settings, source) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (created_at, category, version_a, version_b, seed, to_json(settings), source),
         )
         return int(added.lastrowid or 0)
 
@@ -52,13 +53,18 @@ def add_pairs(store: Store, new: Sequence[AbPairRow]) -> None:
             pair.tokens_a,
             pair.tokens_b,
             pair.winner,
+            pair.confidence_a,
+            pair.confidence_b,
+            pair.correct_a,
+            pair.correct_b,
+            pair.judged,
         )
         for pair in new
     )
     with store.transaction():
         for test_id in {pair.test_id for pair in new}:
             _require_open(store, test_id)
-        store.write_many(f"INSERT OR REPLACE INTO ab_pairs ({_read_pair.columns}) VALUES ({placeholders(13)})", values)
+        store.write_many(f"INSERT OR REPLACE INTO ab_pairs ({_read_pair.columns}) VALUES ({placeholders(18)})", values)
 
 
 def pairs(store: Store, test_id: int) -> list[AbPairRow]:

@@ -60,7 +60,7 @@ def open_store(path: Path, *, create: bool = True) -> Store:
         _recognise(connection, path)
         _prepare(connection)
         migrate(connection, now=time.time())
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite may quote damaged bytes when it says what is wrong
         if connection is not None:
             connection.close()
         raise translated(error, path) from error

@@ -13,7 +13,7 @@ DAMAGED_HINT = (
 )
 
 
-def translated(error: sqlite3.Error, path: Path) -> FinetuneError:
+def translated(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> FinetuneError:
     """The error to raise instead of `error`: what happened to the store at `path`, why, and the next step."""
     # Extended result codes keep the primary code in their lowest byte (sqlite.org/rescode.html).
     code = getattr(error, "sqlite_errorcode", None)
@@ -60,4 +60,8 @@ def translated(error: sqlite3.Error, path: Path) -> FinetuneError:
                 f"The change contradicts what the store holds ({error}).",
                 hint="Read the current state and try again.",
             )
+    if isinstance(error, UnicodeDecodeError):
+        return StoreError(
+            f"{path} is damaged: what it holds is no text.", title="The store is damaged", hint=DAMAGED_HINT
+        )
     return StoreError(f"{path}: {error}", hint="Run `finetune-tui doctor`.")

@@ -9,6 +9,7 @@ from storage.schema_001 import SCHEMA
 from storage.schema_002 import STEP as SCHEMA_2
 from storage.schema_003 import STEP as SCHEMA_3
 from storage.schema_004 import STEP as SCHEMA_4
+from storage.schema_005 import STEP as SCHEMA_5
 
 APPLICATION_ID = 0x46545549
 """Marks the file as this product's own (`PRAGMA application_id`, the letters FTUI)."""
@@ -37,11 +38,17 @@ def m004_preferences_as_data(connection: sqlite3.Connection) -> None:
     _run_script(connection, SCHEMA_4)
 
 
+def m005_proof_and_serving(connection: sqlite3.Connection) -> None:
+    """Shadow tests and votes, what Ollama holds of a version, answers of the gateway, versions without files."""
+    _run_script(connection, SCHEMA_5)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_schema,
     m002_capture,
     m003_selection_and_loop,
     m004_preferences_as_data,
+    m005_proof_and_serving,
 )
 
 

@@ -22,6 +22,7 @@ RunStatus = Literal["queued", "running", "stopped", "finished", "failed", "lost"
 RunStage = Literal["queued", "training", "evaluating", "exporting", "proving", "testing", "done"]
 RunOrigin = Literal["manual", "adaptive"]
 AliasAction = Literal["promote", "rollback", "undo", "reconcile"]
+TestSource = Literal["stored", "shadow"]
 Winner = Literal["a", "b", "tie"]
 
 FINISHED: frozenset[str] = frozenset({"finished"})
@@ -276,6 +277,7 @@ class VersionRow:
 
     `gguf` maps a quantisation name (`f16`, `q8_0`) to {"path" (relative to the home folder), "sha256", "bytes"}.
     `metrics` holds {"mean_score", "success_rate", "n", …} on the held-out split; `proof` the list of proof checks.
+    `retired_at` is when its files were removed to save space.
     """
 
     id: int
@@ -294,6 +296,7 @@ class VersionRow:
     proof: Sequence[Mapping[str, Any]]
     proved: bool
     code_version: str
+    retired_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +327,10 @@ class AliasChange:
 
 @dataclass(frozen=True, slots=True)
 class AbTestRow:
-    """An A/B test: arm a is what serves today, arm b the candidate. `result` is None until it was evaluated."""
+    """An A/B test: arm a is what serves today, arm b the candidate. `result` is None until it was evaluated.
+
+    `source` is "stored" for prompts of the store, answered in one go, and "shadow" for requests of the gateway.
+    """
 
     id: int
     created_at: float
@@ -335,11 +341,17 @@ class AbTestRow:
     settings: Mapping[str, Any]
     result: Mapping[str, Any] | None
     finished_at: float | None
+    source: TestSource = "stored"
 
 
 @dataclass(frozen=True, slots=True)
 class AbPairRow:
-    """Both arms' answers to one prompt. Latencies in seconds."""
+    """Both arms' answers to one prompt. Latencies in seconds.
+
+    `confidence` is the mean log-probability of an answer's tokens (nats), None where the server does not tell;
+    `correct` whether an answer is the known right one, None where none is known. Without `judged` the validator could
+    not tell, and both scores only stand in.
+    """
 
     test_id: int
     position: int
@@ -354,3 +366,8 @@ class AbPairRow:
     tokens_a: int
     tokens_b: int
     winner: Winner
+    confidence_a: float | None = None
+    confidence_b: float | None = None
+    correct_a: bool | None = None
+    correct_b: bool | None = None
+    judged: bool = True
