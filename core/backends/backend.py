@@ -54,6 +54,17 @@ class Generation:
     mean_logprob: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer that is being given: the text that has come since the part before.
+
+    The last one carries the whole answer, and often no text.
+    """
+
+    text: str
+    generation: Generation | None = None
+
+
 class Backend(Protocol):
     """A server of models. Every failure is a `core.errors.BackendError`."""
 

@@ -6,22 +6,64 @@ import contextlib
 import json
 import subprocess
 import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from core.backends.child_process import command, environment, log_tail
+from core.backends.child_process import CANCEL, command, environment, log_tail
 from core.errors import BackendError
 
 LOG_LIMIT_BYTES = 1 << 20
 CLOSE_SECONDS = 3.0
+
+Part = TypeVar("Part")
+
+
+def _line(operation: str, fields: Mapping[str, object]) -> bytes:
+    return json.dumps({"op": operation, **fields}).encode() + b"\n"
+
+
+class RequestRefusedError(BackendError):
+    """The request itself cannot be done; the same one would be refused again."""
+
+
+class ChildStream(Iterator[Part]):
+    """The parts of one answer as they come. Made by `ChildClient.stream`.
+
+    Until it ends or is closed, other requests to the same child wait. Nothing is asked before the first part is.
+    """
+
+    def __init__(self, replies: Generator[Any], cancel: Callable[[], None], read: Callable[[Any], Part]) -> None:
+        self._replies = replies
+        self._cancel = cancel
+        self._read = read
+
+    def __next__(self) -> Part:
+        return self._read(next(self._replies))
+
+    def cancel(self) -> None:
+        """Give the rest up, from any thread and without waiting: the iteration ends soon, without its last part."""
+        self._cancel()
+
+    def close(self) -> None:
+        """Give the rest up, from any thread; the child is free afterwards, or as soon as another thread has read on."""
+        self._cancel()
+        with contextlib.suppress(ValueError):  # another thread waits for the next part: it sees the end
+            self._replies.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 class ChildClient:
     """Asks `module`, run with `arguments` in a process that the first call starts, and the first after a crash.
 
     what: the name for the user of what runs there. log: the file that the child writes its standard error to.
-    A request is `{"op": …, …}`, a reply `{"ok": result}` or `{"error": "what happened, in words"}`. Calls from several
-    threads are served one after the other. Every failure is a BackendError.
+    `core.backends.child_process.serve` tells the protocol. Calls from several threads are served one after the other.
+    Every failure is a BackendError.
     """
 
     def __init__(self, what: str, module: str, *arguments: str, log: Path, refusal_hint: str) -> None:
@@ -30,7 +72,10 @@ class ChildClient:
         self._log = log
         self._log_start = 0
         self._refusal_hint = refusal_hint
-        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        # Guards what is written and `_streaming`; entered again where collecting a dropped stream cancels it.
+        self._wire = threading.RLock()
+        self._streaming: threading.Event | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
 
@@ -46,31 +91,94 @@ class ChildClient:
 
     def call(self, operation: str, **fields: object) -> Any:
         """The result of one request."""
-        request = json.dumps({"op": operation, **fields}).encode() + b"\n"
-        with self._lock:
-            if self._closed:
-                raise BackendError("The model server was closed.", hint="Open it again to ask for more.")
-            child = self._child or self._start()
-            if self._closed:  # closed from another thread just before the start
-                self._end()
-                raise self._crash(operation, None)
-            assert child.stdin is not None and child.stdout is not None
-            line = b""
+        with self._turn:
+            child = self._running(operation)
+            with self._wire:
+                self._write(child, _line(operation, fields))
+            reply = self._reply(child, operation)
+        return self._checked(reply)["ok"]
+
+    def stream(self, operation: str, read: Callable[[Any], Part], **fields: object) -> ChildStream[Part]:
+        """The parts of one answer; `read` makes them of the replies, {"part": …} each and {"ok": result} last."""
+        cancelled = threading.Event()
+        replies = self._replies(operation, _line(operation, fields), cancelled)
+        return ChildStream(replies, lambda: self._cancel(cancelled), read)
+
+    def _replies(self, operation: str, line: bytes, cancelled: threading.Event) -> Generator[Any]:
+        with self._turn:
+            if cancelled.is_set():
+                return
+            child = self._running(operation)
             try:
-                with contextlib.suppress(OSError, ValueError):  # a broken or closed pipe: the reply is missing too
-                    child.stdin.write(request)
-                    child.stdin.flush()
-                    line = child.stdout.readline()
-            except BaseException:
-                self._end()  # an interrupt: the reply of this request must not be read as that of the next
+                with self._wire:
+                    if cancelled.is_set():
+                        return
+                    self._streaming = cancelled
+                    self._write(child, line)
+                while "part" in (reply := self._reply(child, operation)):
+                    yield reply
+            except GeneratorExit:
+                self._cancel(cancelled)
+                with contextlib.suppress(BackendError):  # a crash: the next request starts the child afresh
+                    while "part" in self._reply(child, operation):
+                        pass
                 raise
-            if not line.endswith(b"\n"):
-                code = self._end()
-                raise self._crash(operation, code)
-        reply = json.loads(line)
+            except BackendError:
+                if cancelled.is_set():
+                    return
+                raise
+            finally:
+                with self._wire:
+                    self._streaming = None
+        if "cancelled" not in reply:
+            yield self._checked(reply)
+
+    def _cancel(self, cancelled: threading.Event) -> None:
+        """Tells the child to give up the answer that `cancelled` stands for; the answer may be over, or not begun."""
+        with self._wire:
+            cancelled.set()
+            if self._streaming is cancelled and self._child is not None:
+                self._streaming = None
+                self._write(self._child, CANCEL + b"\n")
+
+    def _running(self, operation: str) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise BackendError("The model server was closed.", hint="Open it again to ask for more.")
+        child = self._child or self._start()
+        if self._closed:  # closed from another thread just before the start
+            self._end()
+            raise self._crash(operation, None)
+        return child
+
+    def _write(self, child: subprocess.Popen[bytes], line: bytes) -> None:
+        assert child.stdin is not None
+        try:
+            with contextlib.suppress(OSError, ValueError):  # a broken or closed pipe: the reply will be missing too
+                child.stdin.write(line)
+                child.stdin.flush()
+        except BaseException:
+            self._end()  # an interrupt: half a line may be written
+            raise
+
+    def _reply(self, child: subprocess.Popen[bytes], operation: str) -> Any:
+        assert child.stdout is not None
+        line = b""
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                line = child.stdout.readline()
+        except BaseException:
+            self._end()  # an interrupt: the reply of this request must not be read as that of the next
+            raise
+        if not line.endswith(b"\n"):
+            code = self._end()
+            raise self._crash(operation, code)
+        return json.loads(line)
+
+    def _checked(self, reply: Any) -> Any:
         if "error" in reply:
-            raise BackendError(reply["error"], title="The model did not answer", hint=self._refusal_hint)
-        return reply["ok"]
+            kind = RequestRefusedError if reply.get("refused") else BackendError
+            raise kind(reply["error"], title="The model did not answer", hint=self._refusal_hint)
+        return reply
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:

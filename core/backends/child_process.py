@@ -8,11 +8,12 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 LOG_TAIL_BYTES = 4000
+CANCEL = b'{"op": "cancel"}'
 
 
 def read_lines_or_exit() -> queue.SimpleQueue[bytes]:
@@ -47,23 +48,50 @@ def serve(answer: Callable[[dict[str, Any]], Any]) -> None:
     for people.
 
         request   {"op": OP, ...}
-        reply     {"ok": RESULT}  or  {"error": "what happened, in words"}
+        reply     {"ok": RESULT}  or  {"error": "what happened, in words"}, with "refused": true for a RefusedRequest
+
+    Where `answer` returns a generator, what it yields is sent before, as {"part": PART} each, and what it returns is
+    the result; an empty part is not sent. {"op": "cancel"} during such an answer closes the generator at its next
+    part, and the reply is then {"cancelled": true}; one that comes after the answer is ignored.
     """
     # Native code may print: the pipe is kept for replies, and what goes to standard output lands in the log.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     lines = read_lines_or_exit()
+
+    def send(reply: dict[str, Any]) -> None:
+        replies.write(json.dumps(reply).encode() + b"\n")
+        replies.flush()
+
     while True:
         line = lines.get()
+        if line == CANCEL:
+            continue
         try:
-            reply = {"ok": answer(json.loads(line))}
+            result = answer(json.loads(line))
+            reply = _stream(result, lines, send) if isinstance(result, Generator) else {"ok": result}
         except RefusedRequest as refusal:
-            reply = {"error": str(refusal)}
+            reply = {"error": str(refusal), "refused": True}
         except Exception as fault:  # noqa: BLE001 - the process boundary: reported to the caller and to the log
             traceback.print_exc()
             reply = {"error": f"{type(fault).__name__}: {fault}"}
-        replies.write(json.dumps(reply).encode() + b"\n")
-        replies.flush()
+        send(reply)
+
+
+def _stream(
+    parts: Generator[Any, None, Any], lines: queue.SimpleQueue[bytes], send: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Sends the parts; the last reply of the answer."""
+    while True:
+        try:
+            part = next(parts)
+        except StopIteration as end:
+            return {"ok": end.value}
+        if not lines.empty():  # the parent asks for nothing else before this answer ends: it is a cancel
+            parts.close()
+            return {"cancelled": True}
+        if part:
+            send({"part": part})
 
 
 def command(module: str, *arguments: str) -> list[str]:

@@ -7,13 +7,13 @@ request, not the program. The child is started by the first call, and again by t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from core.backends.backend import Generation, Message, Sampling
-from core.backends.child_client import ChildClient
+from core.backends.backend import Generation, Message, Piece, Sampling
+from core.backends.child_client import ChildClient, ChildStream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LlamaCppBackend:
-    """Answers prompts from GGUF files.
+    """Answers prompts from GGUF files; a model is the path of one, or of one with an adapter (`with_adapter`).
 
     threads: None takes one for a tiny model and every physical core otherwise. num_ctx: tokens of prompt and answer
     together, never more than the model was trained for. log: where the child writes its standard error; a temporary
@@ -52,6 +52,21 @@ class LlamaCppBackend:
             "generate", model, messages=[asdict(message) for message in messages], sampling=asdict(sampling)
         )
         return Generation(**reply)
+
+    def stream(self, model: str, messages: Sequence[Message], sampling: Sampling) -> ChildStream[Piece]:
+        """The same answer as `generate` gives, as it is drawn; the last piece carries it whole.
+
+        The pieces' texts make up the answer: no piece breaks a character or holds a part of a stop string. Closing the
+        stream (from any thread) or dropping it ends the answer within one token, or one slice of the prompt; the
+        iteration then ends without a Generation. Other calls wait until it ends or is closed.
+        """
+        return self._child.stream(
+            "stream",
+            _piece,
+            model=str(model),
+            messages=[asdict(message) for message in messages],
+            sampling=asdict(sampling),
+        )
 
     def close(self) -> None:
         """End the child, also in the middle of an answer (which then fails in its thread)."""
@@ -96,12 +111,18 @@ class LlamaCppBackend:
             )
         )
 
-    def logits(self, model: str, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Scores of the next token after each given one, float32 [len(tokens), vocabulary]."""
+    def logits(
+        self, model: str, tokens: Sequence[int], start: int = 0, stop: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Scores of the next token after tokens `start` to `stop` of a text, float32 [stop - start, vocabulary].
+
+        Ranges asked for in order cost as much as the whole text at once, which may be too large for the memory.
+        """
         import numpy as np
 
+        stop = len(tokens) if stop is None else min(stop, len(tokens))
         with tempfile.NamedTemporaryFile(dir=self._folder.name, suffix=".npy") as file:
-            self._call("logits", model, tokens=list(tokens), path=file.name)
+            self._call("logits", model, tokens=list(tokens), start=start, stop=stop, path=file.name)
             loaded: npt.NDArray[np.float32] = np.load(file.name, allow_pickle=False)
             return loaded
 
@@ -119,3 +140,7 @@ class LlamaCppBackend:
 
     def _call(self, operation: str, model: str, **fields: object) -> Any:
         return self._child.call(operation, model=str(model), **fields)
+
+
+def _piece(reply: Mapping[str, Any]) -> Piece:
+    return Piece(reply["part"]) if "part" in reply else Piece("", Generation(**reply["ok"]))

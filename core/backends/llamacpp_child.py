@@ -1,11 +1,13 @@
 """The process in which llama.cpp runs: `python -m core.backends.llamacpp_child NUM_CTX THREADS` (0 threads: choose).
 
-Protocol: that of `core.backends.child_process.serve`, each request with a "model", the path of its file.
+Protocol: that of `core.backends.child_process.serve`, each request with a "model", the path of its file, or what
+`core.backends.llamacpp_adapter.with_adapter` makes of that and an adapter's.
 
     generate        messages [{role, content}], sampling {…}   -> the fields of a Generation
+    stream          the same                                   -> parts of its text before, then the same
     tokenize        text, add_special, parse_special           -> [id, …]
     render          messages, add_generation_prompt            -> text
-    logits          tokens, path                               -> null; writes float32 [len(tokens), vocabulary] as .npy
+    logits          tokens, start, stop, path                  -> null; writes float32 [stop - start, vocabulary], .npy
     greedy          tokens, max_tokens                         -> [id, …], the end token last where it came
     embed           texts                                      -> unit vectors as `core.backends.vector_wire` packs them
     end_tokens                                                 -> [id, …] every token that ends an answer
@@ -26,14 +28,14 @@ import numpy as np
 import psutil
 
 from core.backends.child_process import RefusedRequest, serve
+from core.backends.llamacpp_adapter import parts_of
+from core.backends.llamacpp_adapting import FileKey, file_key
 from core.backends.llamacpp_log import log_warnings_only
 from core.backends.llamacpp_model import LoadedModel
 from core.backends.vector_wire import packed
 
 MOST_MODELS = 3
 MEMORY_SHARE = 0.6
-
-FileKey = tuple[str, int, int, int]
 
 
 class Models:
@@ -44,18 +46,20 @@ class Models:
         self._threads = threads
         self._loaded: OrderedDict[FileKey, LoadedModel] = OrderedDict()
 
-    def get(self, path: str) -> LoadedModel:
-        try:
-            stat = Path(path).stat()
-        except OSError as error:
-            raise RefusedRequest(f"There is no model file {path}.") from error
-        key = (path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    def get(self, name: str) -> LoadedModel:
+        path, adapter = parts_of(name)
+        model = self._of(path)
+        model.use_adapter(adapter)
+        return model
+
+    def _of(self, path: str) -> LoadedModel:
+        key = file_key(path)
         if key in self._loaded:
             self._loaded.move_to_end(key)
             return self._loaded[key]
         for stale in [known for known in self._loaded if known[0] == path]:
             self._loaded.pop(stale).close()
-        room = MEMORY_SHARE * psutil.virtual_memory().total - stat.st_size
+        room = MEMORY_SHARE * psutil.virtual_memory().total - key[-1]
         while self._loaded and (
             len(self._loaded) >= MOST_MODELS or sum(model.size for model in self._loaded.values()) > room
         ):
@@ -70,6 +74,8 @@ def answer(models: Models, request: dict[str, Any]) -> Any:
     match request["op"]:
         case "generate":
             return model.generate(request["messages"], request["sampling"])
+        case "stream":
+            return model.stream(request["messages"], request["sampling"])
         case "tokenize":
             return model.tokenize(
                 request["text"], add_special=request["add_special"], parse_special=request["parse_special"]
@@ -77,10 +83,12 @@ def answer(models: Models, request: dict[str, Any]) -> Any:
         case "render":
             return model.render(request["messages"], add_generation_prompt=request["add_generation_prompt"])
         case "logits":
-            np.save(request["path"], model.logits(request["tokens"]))
+            np.save(request["path"], model.logits(request["tokens"], request["start"], request["stop"]))
             return None
         case "greedy":
             return model.greedy(request["tokens"], request["max_tokens"])
+        case "embed" if parts_of(request["model"])[1] is not None:
+            raise RefusedRequest("Texts are embedded by a model without an adapter.")
         case "embed":
             return packed(model.embed(request["texts"]))
         case "end_tokens":

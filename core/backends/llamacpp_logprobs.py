@@ -29,10 +29,11 @@ class LogProbs:
         if len(self._tokens) == len(self._rows):
             self._flush()
 
-    def values(self) -> list[float]:
+    def mean(self) -> float | None:
+        """Over all tokens taken; None where there is none."""
         if self._tokens:
             self._flush()
-        return self._values
+        return sum(self._values) / len(self._values) if self._values else None
 
     def _flush(self) -> None:
         rows = self._rows[: len(self._tokens)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ import numpy.typing as npt
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from core.backends.child_process import RefusedRequest
+from core.backends.llamacpp_adapting import Adapters
+from core.backends.llamacpp_draw import greedy_sampler, sampler_of, see_prompt
 from core.backends.llamacpp_embedding import EmbeddingContext
 from core.backends.llamacpp_logprobs import LogProbs
+from core.backends.safe_text import SafeText
 
 # Prompts are decoded in slices of this many tokens. Whole slices shared with the previous prompt are kept, and only
 # those: a slice is always computed with the same shapes, so an answer never depends on what was asked before.
 SLICE = 128
-PENALTY_WINDOW = 64
 TINY_MODEL_BYTES = 64 << 20
 # Threads of llama.cpp wait for each other by spinning, many times a text: beside a busy process, a small embedding
 # model on every core is tens of times slower than on one.
@@ -61,6 +64,7 @@ class LoadedModel:
         self.n_ctx = int(native.llama_n_ctx(self._context))
         self._memory = native.llama_get_memory(self._context)
         self._kept: list[int] = []
+        self._adapters = Adapters(self._model, self._context)
         self._pieces: dict[int, bytes] = {}
 
     def close(self) -> None:
@@ -68,6 +72,11 @@ class LoadedModel:
             self._embedding.close()
         native.llama_free(self._context)
         native.llama_model_free(self._model)
+
+    def use_adapter(self, path: str | None) -> None:
+        """Answer with this adapter (a GGUF file) on top of the model, or without one."""
+        if self._adapters.use(path):
+            self._kept = []
 
     # -- words and tokens
 
@@ -137,51 +146,80 @@ class LoadedModel:
     # -- running
 
     def generate(self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a Generation."""
+        answer = self.stream(messages, sampling)
+        while True:
+            try:
+                next(answer)
+            except StopIteration as end:
+                return dict(end.value)
+
+    def stream(
+        self, messages: Sequence[Mapping[str, str]], sampling: Mapping[str, Any]
+    ) -> Generator[str, None, dict[str, Any]]:
+        """Yields after each slice of the prompt and each token the text that is sure by then, often none; returns the
+        fields of a Generation. It may be closed after any of them."""
         started = time.perf_counter()
         prompt = self.tokenize(self.render(messages, add_generation_prompt=True), add_special=False, parse_special=True)
-        tokens, text, logprobs = self._run(
-            prompt,
-            self._sampler(sampling),
-            int(sampling["max_tokens"]),
-            [str(s).encode() for s in sampling["stop"] if s],
-        )
-        ended = bool(tokens) and native.llama_vocab_is_eog(self._vocab, tokens[-1])
+        sampler = sampler_of(sampling, self.n_vocab)
+        safe = SafeText(sampling["stop"])
+        logprobs = LogProbs(self.n_vocab)
+        text: list[str] = []
+        drawn, ended = 0, False
+        with contextlib.closing(self._run(prompt, sampler, int(sampling["max_tokens"]), logprobs)) as run:
+            for token in run:
+                if token is None:
+                    yield ""
+                elif not (ended := native.llama_vocab_is_eog(self._vocab, token)):
+                    drawn += 1
+                    text.append(safe.push(self.piece(token)))
+                    yield text[-1]
+                    if safe.stopped:
+                        break
+        text.append(safe.finish())
+        yield text[-1]
         return {
-            "text": (b"".join(map(self.piece, tokens)) if text is None else text).decode("utf-8", "replace"),
+            "text": "".join(text),
             "prompt_tokens": len(prompt),
-            "completion_tokens": len(tokens) - ended,
+            "completion_tokens": drawn,
             "seconds": time.perf_counter() - started,
-            "finish_reason": "stop" if ended or text is not None else "length",
-            "mean_logprob": sum(logprobs) / len(logprobs) if logprobs else None,
+            "finish_reason": "stop" if ended or safe.stopped else "length",
+            "mean_logprob": logprobs.mean(),
         }
 
     def greedy(self, prompt: Sequence[int], max_tokens: int) -> list[int]:
         """The most likely continuation, its end token included where it comes before max_tokens."""
-        sampler = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
-        native.llama_sampler_chain_add(sampler, native.llama_sampler_init_greedy())
-        return self._run(list(prompt), sampler, max_tokens, [])[0]
+        return [token for token in self._run(list(prompt), greedy_sampler(), max_tokens) if token is not None]
 
-    def logits(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Scores of the next token after each of the given ones, [len(tokens), n_vocab]."""
-        if not 0 < len(tokens) <= self.n_ctx:
-            raise RefusedRequest(f"{len(tokens)} tokens do not fit a context of {self.n_ctx}.")
+    def logits(self, tokens: Sequence[int], start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Scores of the next token after tokens `start` to `stop`, [stop - start, n_vocab].
+
+        Whole slices before `start` that are still in the context are not computed again, so that asking for one range
+        after the other costs as much as asking for all at once.
+        """
+        if not 0 <= start < stop <= len(tokens) <= self.n_ctx:
+            raise RefusedRequest(f"Tokens {start} to {stop} of {len(tokens)} do not fit a context of {self.n_ctx}.")
+        at = self._keep_shared(tokens[: start - start % SLICE])
         self._kept = []
-        native.llama_memory_clear(self._memory, True)
-        scores = np.empty((len(tokens), self.n_vocab), np.float32)
+        scores = np.empty((stop - start, self.n_vocab), np.float32)
         batch = native.llama_batch_init(SLICE, 0, 1)
         try:
-            for start in range(0, len(tokens), SLICE):
-                part = tokens[start : start + SLICE]
+            while at < stop:
+                part = tokens[at : at + SLICE]
                 batch.n_tokens = len(part)
                 for i, token in enumerate(part):
-                    batch.token[i], batch.pos[i], batch.logits[i] = token, start + i, 1
+                    batch.token[i], batch.pos[i], batch.logits[i] = token, at + i, at + i >= start
                     batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
                 self._decode(batch)
-                rows = np.ctypeslib.as_array(native.llama_get_logits(self._context), (len(part), self.n_vocab))
-                scores[start : start + len(part)] = rows
+                first = max(at, start)
+                asked = min(at + len(part), stop) - first
+                if asked > 0:
+                    rows = np.ctypeslib.as_array(native.llama_get_logits(self._context), (asked, self.n_vocab))
+                    scores[first - start : first - start + asked] = rows
+                at += len(part)
         finally:
             native.llama_batch_free(batch)
-        native.llama_memory_clear(self._memory, True)
+        self._kept = list(tokens[: at - at % SLICE])
         return scores
 
     @cached_property
@@ -199,10 +237,10 @@ class LoadedModel:
             native.llama_memory_clear(self._memory, True)
             raise RuntimeError(f"llama_decode ended with code {code}")
 
-    def _prefill(self, prompt: list[int]) -> None:
-        """Bring the prompt into the context, keeping the whole slices it shares with the one before."""
+    def _keep_shared(self, prompt: Sequence[int]) -> int:
+        """How many tokens, in whole slices, this prompt shares with what is in the context; the rest is taken out."""
         same = 0
-        for old, new in zip(self._kept, prompt[:-1], strict=False):
+        for old, new in zip(self._kept, prompt, strict=False):
             if old != new:
                 break
             same += 1
@@ -210,70 +248,42 @@ class LoadedModel:
         if not same or not native.llama_memory_seq_rm(self._memory, 0, same, -1):
             same = 0
             native.llama_memory_clear(self._memory, False)
+        return same
+
+    def _prefill(self, prompt: list[int]) -> Iterator[None]:
+        """Brings the prompt into the context, slice by slice, keeping those it shares with the one before."""
+        same = self._keep_shared(prompt[:-1])
         self._kept = []
         for start in range(same, len(prompt), SLICE):
             part = prompt[start : start + SLICE]
             cells = (native.llama_token * len(part))(*part)  # the batch only points at them
             self._decode(native.llama_batch_get_one(cells, len(part)))
+            yield
         self._kept = prompt[: len(prompt) - len(prompt) % SLICE]
 
-    def _sampler(self, sampling: Mapping[str, Any]) -> Any:
-        """The chain in llama.cpp's own order: penalties, top-k, top-p, temperature, draw."""
-        chain = native.llama_sampler_chain_init(native.llama_sampler_chain_default_params())
-        penalty, temperature = float(sampling["repeat_penalty"]), float(sampling["temperature"])
-        parts = []
-        if penalty != 1.0:
-            parts.append(native.llama_sampler_init_penalties(self.n_vocab, PENALTY_WINDOW, penalty, 0.0, 0.0))
-        if temperature > 0:
-            parts += [
-                native.llama_sampler_init_top_k(int(sampling["top_k"])),
-                native.llama_sampler_init_top_p(float(sampling["top_p"]), 1),
-                native.llama_sampler_init_temp(temperature),
-                native.llama_sampler_init_dist(int(sampling["seed"]) & 0xFFFFFFFF),
-            ]
-        else:
-            parts.append(native.llama_sampler_init_greedy())
-        for part in parts:
-            native.llama_sampler_chain_add(chain, part)
-        return chain
-
     def _run(
-        self, prompt: list[int], sampler: Any, max_tokens: int, stops: Sequence[bytes]
-    ) -> tuple[list[int], bytes | None, list[float]]:
-        """Tokens drawn (an end token last, if one came), the text where a stop string cut it, log-probabilities."""
+        self, prompt: list[int], sampler: Any, max_tokens: int, logprobs: LogProbs | None = None
+    ) -> Generator[int | None]:
+        """None after each slice of the prompt, then each token drawn, an end token last. Frees the sampler."""
         try:
             if not prompt or len(prompt) >= self.n_ctx:
                 raise RefusedRequest(
                     f"The prompt has {len(prompt)} tokens; this model takes 1 to {self.n_ctx - 1} with room to answer."
                 )
-            self._prefill(prompt)
-            for token in prompt[-PENALTY_WINDOW:]:  # a penalty counts what the prompt ends with, as servers do
-                native.llama_sampler_accept(sampler, token)
-            return self._draw(sampler, min(max_tokens, self.n_ctx - len(prompt)), stops)
+            yield from self._prefill(prompt)
+            see_prompt(sampler, prompt)
+            cell = (native.llama_token * 1)()
+            batch = native.llama_batch_get_one(cell, 1)
+            for left in range(min(max_tokens, self.n_ctx - len(prompt)), 0, -1):
+                if logprobs is not None:
+                    logprobs.see(native.llama_get_logits_ith(self._context, -1))
+                cell[0] = token = native.llama_sampler_sample(sampler, self._context, -1)
+                if logprobs is not None:
+                    logprobs.took(token)
+                yield token
+                if native.llama_vocab_is_eog(self._vocab, token):
+                    break
+                if left > 1:
+                    self._decode(batch)
         finally:
             native.llama_sampler_free(sampler)
-
-    def _draw(self, sampler: Any, limit: int, stops: Sequence[bytes]) -> tuple[list[int], bytes | None, list[float]]:
-        context, vocab = self._context, self._vocab
-        cell = (native.llama_token * 1)()
-        batch = native.llama_batch_get_one(cell, 1)
-        tokens: list[int] = []
-        text = bytearray()
-        logprobs = LogProbs(self.n_vocab)
-        for _ in range(limit):
-            logprobs.see(native.llama_get_logits_ith(context, -1))
-            token = native.llama_sampler_sample(sampler, context, -1)
-            logprobs.took(token)
-            tokens.append(token)
-            if native.llama_vocab_is_eog(vocab, token):
-                break
-            if stops:
-                piece = self.piece(token)
-                text += piece
-                found = [text.find(stop, max(0, len(text) - len(piece) - len(stop))) for stop in stops]
-                if cuts := [at for at in found if at >= 0]:
-                    return tokens, bytes(text[: min(cuts)]), logprobs.values()
-            cell[0] = token
-            if len(tokens) < limit:
-                self._decode(batch)
-        return tokens, None, logprobs.values()

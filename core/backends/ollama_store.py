@@ -6,22 +6,23 @@ A server that runs is asked first, since it knows where its files are; where non
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from core.backends import ollama_manifests as manifests
+from core.backends.ollama_answers import files_of, model_on_server
+from core.backends.ollama_http import OllamaError, OllamaHttp
 from core.backends.ollama_names import OllamaName, parse_name
+from core.backends.ollama_url import server_url
 from core.config import close_names
 from core.errors import ModelError
 
-DEFAULT_PORT: Final = 11434
+__all__ = ["HeldModel", "OllamaModel", "find", "held", "server_url"]
+
 _CONNECT_SECONDS: Final = 0.5
 _READ_SECONDS: Final = 5.0
-# The commands of a Modelfile that come before all others when the server writes one.
-_FILES: Final = ("FROM", "ADAPTER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,55 +82,27 @@ def held() -> list[HeldModel]:
     return sorted((model for model in found if model.name), key=lambda model: model.name)
 
 
-def server_url() -> str:
-    """Where Ollama's server is, from OLLAMA_HOST as Ollama itself reads it: `host`, `host:port` or a whole URL."""
-    from urllib.parse import urlsplit
-
-    text = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'")
-    scheme, found, rest = text.partition("://")
-    scheme, rest = (scheme.lower(), rest) if found else ("http", text)
-    usual = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if found else DEFAULT_PORT
-    try:
-        parts = urlsplit(f"//{rest}")
-        host, port = parts.hostname or "127.0.0.1", usual if parts.port is None else parts.port
-    except ValueError:  # no number, or no port: Ollama takes its own then
-        parts, host, port = urlsplit(""), "127.0.0.1", DEFAULT_PORT
-    if host in ("0.0.0.0", "::"):  # where a server listens is not where one calls it
-        host = "127.0.0.1"
-    named = f"[{host}]" if ":" in host else host
-    return f"{scheme if scheme == 'https' else 'http'}://{named}:{port}{parts.path.rstrip('/')}"
-
-
 def _ask(path: str, body: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The server's answer to a POST (with a body) or GET; None where none answers or it refuses."""
-    import httpx
-
-    timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+    http = OllamaHttp(None, timeout=_READ_SECONDS, connect=_CONNECT_SECONDS)
     try:
-        with httpx.Client(base_url=server_url(), timeout=timeout, trust_env=False) as client:
-            reply = client.get(path) if body is None else client.post(path, json=body)
-            answer = reply.json() if reply.status_code == httpx.codes.OK else None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        answer = http.ask("GET" if body is None else "POST", path, body)
+    except OllamaError:
         return None
+    finally:
+        http.close()
     return answer if isinstance(answer, dict) else None
 
 
 def _listed(entry: Mapping[str, Any]) -> HeldModel:
-    details = entry.get("details")
-    known = details if isinstance(details, dict) else {}
-    size = entry.get("size")
-    return HeldModel(
-        str(entry.get("name") or entry.get("model") or ""),
-        size if isinstance(size, int) else 0,
-        str(known.get("parameter_size") or ""),
-        str(known.get("quantization_level") or ""),
-    )
+    model = model_on_server(entry)
+    return HeldModel(model.name, model.bytes, model.parameters, model.quantization)
 
 
 def _from_server(name: OllamaName, shown: Mapping[str, Any]) -> OllamaModel:
     if shown.get("remote_host") or shown.get("remote_model"):
         raise manifests.refused(name, "it runs in Ollama's cloud, so that its weights are not on this machine")
-    models, adapters = _files_of(str(shown["modelfile"]))
+    models, adapters = files_of(str(shown["modelfile"]))
     if adapters:
         raise manifests.refused(name, "it is a base model with an adapter of its own")
     if len(models) > 1:
@@ -149,19 +122,6 @@ def _from_server(name: OllamaName, shown: Mapping[str, Any]) -> OllamaModel:
             hint="Set OLLAMA_MODELS to the place of its models on this machine, or copy the file here and name it.",
         )
     return OllamaModel(name.short, _readable(path, name), digest)
-
-
-def _files_of(modelfile: str) -> tuple[list[str], list[str]]:
-    """The files of FROM and of ADAPTER, which stand at a Modelfile's head; what follows may be text of any kind."""
-    found: dict[str, list[str]] = {command: [] for command in _FILES}
-    for line in modelfile.splitlines():
-        command, _, value = line.strip().partition(" ")
-        if not command or command.startswith("#"):
-            continue
-        if command.upper() not in found:
-            break
-        found[command.upper()].append(value.strip().strip('"'))
-    return found["FROM"], found["ADAPTER"]
 
 
 def _there(path: Path) -> bool:

@@ -139,6 +139,23 @@ class TestProofTools:
         assert logits.dtype == np.float32
         assert shared.greedy(model, tokens, 1) == [int(logits[-1].argmax())]
 
+    @pytest.mark.parametrize("step", [128, 100, 7])
+    def test_logits_in_ranges_are_those_of_the_whole(
+        self, shared: LlamaCppBackend, untrained_model: str, step: int
+    ) -> None:
+        tokens = [(n * 37) % 200 + 10 for n in range(300)]
+        whole = shared.logits(untrained_model, tokens)
+        parts = [shared.logits(untrained_model, tokens, at, at + step) for at in range(0, len(tokens), step)]
+        assert np.array_equal(np.concatenate(parts), whole)
+        assert np.array_equal(shared.logits(untrained_model, tokens, 260, 290), whole[260:290])
+        other = [*tokens[:200], *tokens[:100]]
+        assert np.array_equal(shared.logits(untrained_model, other, 128, 200), whole[128:200])
+        shared.greedy(untrained_model, other[:150], 8)
+        assert np.array_equal(shared.logits(untrained_model, tokens, 256, 300), whole[256:])
+        for start, stop in ((5, 5), (-1, 3), (300, 301)):
+            with pytest.raises(BackendError, match="do not fit"):
+                shared.logits(untrained_model, tokens, start, stop)
+
     def test_special_tokens(self, shared: LlamaCppBackend, model: str) -> None:
         special = shared.special_tokens(model)
         assert (special["bos"], special["eos"], special["pad"], special["add_bos"]) == (1, 2, 0, 0)
