@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from core.categories import Category
@@ -11,7 +12,7 @@ from core.errors import FinetuneError, NotFoundError
 from core.paths import Home
 from core.release import promote, registry
 from core.release.files import version_problem
-from storage import ab_tests
+from storage import ab_tests, versions
 from storage.db import Store
 from storage.rows import AbTestRow, VersionRow
 
@@ -87,6 +88,28 @@ def latest(store: Store, candidate: VersionRow, *, against: int | None) -> Mappi
         if test.version_b == candidate.id and test.result and against in (None, test.version_a):
             return told(test)
     return None
+
+
+def report(store: Store, config: Config, category: Category, *, version_a: int, version_b: int) -> dict[str, Any]:
+    """Everything that is known of a candidate against `version_a`, as JSON values.
+
+    `pooled`: the result over stored prompts, shadowed requests and votes, with `sources` and `agreement`;
+    `breakdown`: the same by category and by pattern of failure; `ratings`: all versions of the category, in Elo points
+    over its base, with the parameters of the model.
+    """
+    from core.prove.breakdown import breakdown
+    from core.prove.pooled import choices_of, outcomes, pooled
+    from core.prove.rating import ratings
+
+    pool = outcomes(store, version_a, version_b)
+    rated, fit = ratings(store, category.name)
+    names = {version.id: version.name for version in versions.list_versions(store, category.name)}
+    return {
+        "pooled": pooled(store, config, category, pool) | {"votes": choices_of(pool.votes)},
+        "breakdown": [asdict(part) for part in breakdown(store, config, category, pool)],
+        "ratings": [{"name": names.get(each.version, ""), **asdict(each)} for each in rated],
+        "rating_model": {"ties": fit.ties, "separated": fit.separated} if fit is not None else None,
+    }
 
 
 def told(test: AbTestRow) -> dict[str, Any]:

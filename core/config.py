@@ -145,7 +145,7 @@ class Loop:
 
     auto_train: bool = True
     auto_promote: bool = False
-    auto_rollback: bool = False
+    auto_rollback: bool = True
     policy: str = _choice("adaptive", "adaptive", "fixed", "tiered")
     incremental: bool = True
     settle_seconds: float = _number(5.0, 0.0, 86_400.0)

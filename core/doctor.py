@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import shlex
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import psutil
 
-from core.backends import ollama_store
 from core.backends.embedding_models import find_model, missing_package
 from core.categories import load_categories
+from core.checks import Check
 from core.config import load_config
+from core.doctor_ollama import ollama_checks
 from core.errors import FinetuneError
 from core.hooks.settings import load_hooks
 from core.paths import Home, free_bytes
@@ -35,21 +31,9 @@ from core.validate.registry import validator_for
 from storage import aliases, runs, versions
 from storage.db import Store, file_problems, integrity_problems, open_store
 
-State = Literal["ok", "warning", "problem", "info"]
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 LITTLE_DISK = 5e9
 LITTLE_MEMORY = 2e9
-OLLAMA_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; `hint` is the next step where there is one."""
-
-    name: str
-    state: State
-    detail: str
-    hint: str = ""
 
 
 def examine(home: Home) -> list[Check]:
@@ -74,7 +58,7 @@ def examine(home: Home) -> list[Check]:
             checks.append(Check("store", "problem", error.message, error.hint))
     else:
         checks.append(Check("store", "info", f"nothing is recorded yet in {home.root}"))
-    checks += [*_searches(home), _ollama()]
+    checks += [*_searches(home), *ollama_checks(home)]
     return checks
 
 
@@ -281,17 +265,3 @@ def _searches(home: Home) -> Iterator[Check]:
 
 def _age(at: float | None) -> str:
     return "never" if at is None else f"{max(0.0, time.time() - at):.0f} s ago"
-
-
-def _ollama() -> Check:
-    """Only looked at for information: models are served by the embedded llama.cpp without it."""
-    address = ollama_store.server_url()
-    try:
-        with urllib.request.urlopen(f"{address}/api/version", timeout=OLLAMA_SECONDS) as reply:
-            version = json.load(reply)["version"]
-    except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError):
-        told = f"does not answer at {address}; the embedded llama.cpp serves"
-    else:
-        told = f"{str(version)[:40]} answers at {address}"
-    models = len(ollama_store.held())
-    return Check("ollama", "info", f"{told}; it holds {models} models to train from" if models else told)

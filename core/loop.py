@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -10,27 +9,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from core import compare, statistics, training
 from core import next_step as advice
+from core import statistics, training
 from core.capture.import_rows import Counts, ImportOptions
 from core.capture.record import Recorded, Recorder
 from core.categories import category, load_categories
+from core.checks import Check
 from core.config import load_config
 from core.dispatch import Dispatcher
-from core.doctor import Check, examine
-from core.errors import NotFoundError
+from core.doctor import examine
 from core.hooks.callbacks import Callback, Callbacks
 from core.hooks.delivery import deliver_due
 from core.hooks.message import Delivery
+from core.loop_versions import LoopVersions
 from core.paths import Home, locate_home
 from core.release import promote as release
 from core.release import registry
+from core.release.ollama_serving import catch_up
 from core.select.own_reward import reward_function
 from core.train.config import configured
 from core.train.launch import tail_log
-from storage import aliases, events, metrics, runs, versions
+from storage import events, metrics, runs
 from storage.db import open_store
-from storage.rows import AliasChange, AliasRow, CategoryCounts, RunRow, VersionRow
+from storage.rows import CategoryCounts, RunRow
 
 if TYPE_CHECKING:
     from core.capture.importing import ImportReport
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _RECONCILED: set[Path] = set()
 
 
-class LearningLoop:
+class LearningLoop(LoopVersions):
     """Feedback in, better versions out. Use it as a context manager, in one thread.
 
     home: the folder of everything, or its path; None finds it as the command line does.
@@ -60,6 +61,7 @@ class LearningLoop:
         self._counted: tuple[tuple[int, int], dict[str, CategoryCounts]] | None = None
         if self.home.root not in _RECONCILED:
             release.reconcile(self.store, self.home, self.config, now=time.time())
+            catch_up(self.store, self.home, self.config)
             _RECONCILED.add(self.home.root)
 
     def close(self) -> None:
@@ -234,109 +236,6 @@ class LearningLoop:
     def log(self, run_id: int, lines: int = 50) -> list[str]:
         """The end of a run's log."""
         return list(tail_log(self.home, runs.get(self.store, run_id), lines))
-
-    # -- versions
-
-    def versions(self, category_name: str | None = None) -> list[VersionRow]:
-        """The versions of a category or of all, oldest first; number 0 is the untouched base."""
-        return versions.list_versions(self.store, category_name)
-
-    def version(self, version_id: int) -> VersionRow:
-        """One version. Raises NotFoundError."""
-        return versions.get(self.store, version_id)
-
-    def find_version(self, name: str | None = None) -> VersionRow:
-        """A version by its name or id, without one the newest trained. Raises NotFoundError."""
-        if name is not None:
-            return registry.find(self.store, name)
-        trained = [version for version in versions.list_versions(self.store) if version.number > 0]
-        if not trained:
-            raise NotFoundError("There is no trained version yet.", hint="Train one: finetune-tui train CATEGORY")
-        return trained[-1]
-
-    def aliases(self) -> list[AliasRow]:
-        """What serves, category by category."""
-        return aliases.list_aliases(self.store)
-
-    def serving(self, category_name: str) -> VersionRow | None:
-        """The version that serves a category, or None before the first promotion."""
-        return release.serving(self.store, self.config, category_name)
-
-    # -- comparing
-
-    def ab(
-        self,
-        version_id: int,
-        *,
-        against: int | None = None,
-        prompts: int | None = None,
-        seed: int = 0,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Mapping[str, Any]:
-        """Compares a version with another (default: what serves, else the base) on held-out prompts, anew.
-
-        A comparison that was broken off goes on where it was. Returns what `latest_test` does.
-        """
-        candidate = self.version(version_id)
-        return compare.compare(
-            self.store,
-            self.home,
-            self.config,
-            category=category(self.categories, candidate.category),
-            opponent=self.opponent(version_id) if against is None else self.version(against),
-            candidate=candidate,
-            prompts=prompts,
-            seed=seed,
-            progress=progress,
-        )
-
-    def opponent(self, version_id: int) -> VersionRow:
-        """What a version is compared with unless told otherwise: what serves today, else the untouched base.
-
-        Raises NotFoundError when there is neither.
-        """
-        return compare.opponent_of(self.store, self.config, self.version(version_id))
-
-    def latest_test(self, version_id: int, *, against: int | None = None) -> Mapping[str, Any] | None:
-        """The newest finished comparison of a version as candidate: its result with test_id, version_a, version_b."""
-        return compare.latest(self.store, self.version(version_id), against=against)
-
-    # -- serving
-
-    def promote(self, version_id: int, *, why: str = "", who: str = "") -> AliasChange:
-        """Lets a proved version serve. Raises ProofError or ConflictError; see `core.release.promote`."""
-        test = self.latest_test(version_id)
-        evidence = {key: test[key] for key in ("test_id", "summary", "verdict", "evidence")} if test else {}
-        return release.promote(
-            self.store,
-            self.home,
-            self.config,
-            version_id,
-            who=who or self._user(),
-            why=why,
-            evidence=evidence,
-            now=time.time(),
-        )
-
-    def rollback(self, category_name: str, *, why: str = "", who: str = "") -> AliasChange:
-        """Lets the version before serve again; before the first promoted one stands the untouched base."""
-        category(self.categories, category_name)
-        return release.rollback(
-            self.store, self.home, self.config, category_name, who=who or self._user(), why=why, now=time.time()
-        )
-
-    def undo(self, category_name: str, *, who: str = "") -> AliasChange | None:
-        """Takes back the last promotion or rollback; None when there is none."""
-        category(self.categories, category_name)
-        return release.undo(self.store, self.home, self.config, category_name, who=who or self._user(), now=time.time())
-
-    def _user(self) -> str:
-        if self.config.general.author:
-            return self.config.general.author
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError):  # a process without a name for its user
-            return "unknown"
 
     # -- where it stands
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from core.config import Config
 from core.prove.verdict import half_width
+from core.prove.watch import watch
 from core.release.promote import serving
 from storage import ab_tests, datasets, runs, versions
 from storage.db import Store
@@ -29,13 +31,17 @@ _STAGE_WORDS: Mapping[str, str] = {
 def next_step(store: Store, config: Config, category: str, counts: CategoryCounts | None) -> str:
     """One sentence for the dashboard; the letter in brackets is the key. `counts` is None without any event.
 
-    Only counts are read, so that it costs little: how many examples really pass the gate is what the form shows.
+    Counts are read, and the answers of what serves where it was promoted, so that it costs little: how many examples
+    really pass the gate is what the form shows.
     """
     if counts is None or counts.total == 0:
         return "Record or import some outputs first."
     newest = runs.list_runs(store, category=category, limit=1)
     if newest and newest[0].status in ("queued", "running", "stopped", "failed", "lost"):
         return _of_run(newest[0])
+    watched = watch(store, config, category, now=time.time())
+    if watched.verdict == "worse" and watched.old is not None:
+        return f"What serves does worse than {watched.old.version} did before: roll it back under Models (r)."
     candidate = _candidate(store, config, category)
     if candidate is not None:
         said = _of_candidate(store, candidate)

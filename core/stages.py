@@ -6,6 +6,7 @@ Every stage finds out by itself what is done already, so that a resumed run goes
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,17 @@ from core.paths import Home
 from core.prove.evaluate import chat, messages_of
 from core.prove.forgetting import describe, figures_of, watched_sets
 from core.release.base_version import base_version
-from core.release.export import Export, check_json, export_and_prove
+from core.release.export import Export, Watch, check_json, export_and_prove
 from core.release.files import version_problem
 from core.release.registry import Origin, register, staging, version_name, version_of_run
+from core.release.task_score import MOST_QUESTIONS, Question, TaskScore
 from core.run_context import RunContext
 from core.run_scoring import scorer_for
 from core.train.reporter import Reporter, Stopped
 from core.training import adapter_of, require_start
 from core.trials import Trials
-from storage import datasets, versions
+from core.validate.registry import validator_for
+from storage import datasets, events, versions
 from storage.db import Store
 from storage.rows import RunRow, VersionRow
 
@@ -31,6 +34,24 @@ if TYPE_CHECKING:
     from core.train.trainer import TrainResult
 
 PROOF_PROMPTS = 40
+SECONDS_BETWEEN_NOTES = 10.0
+
+
+class ExportWatch(Watch):
+    """Hears a stop of the run, and puts into its log how far the export is, not too often."""
+
+    def __init__(self, at: RunContext) -> None:
+        self._at = at
+        self._noted = time.monotonic()
+
+    def heard(self) -> None:
+        self._at.check_stop()
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self._at.check_stop()
+        if time.monotonic() - self._noted >= SECONDS_BETWEEN_NOTES:
+            self._noted = time.monotonic()
+            self._at.reporter.note(f"{what}: {100 * done / max(1, total):.0f} %.")
 
 
 class Stages:
@@ -66,6 +87,7 @@ class Stages:
             prompts=self._proof_prompts(),
             backend=self.at.backend,
             note=self.at.reporter.note,
+            watch=ExportWatch(self.at),
         )
 
     def _train(self) -> TrainResult:
@@ -135,6 +157,8 @@ class Stages:
                     backend=self.at.backend,
                     note=self.at.reporter.note,
                     before_proof=lambda: self.at.stage("proving", "Proving the files against the trained model."),
+                    watch=ExportWatch(self.at),
+                    task=self._task_score(),
                 )
                 self.at.check_stop()
                 merge = prove_merge(self.at.base.path, result.adapter, merged, self._answered_prompts())
@@ -176,6 +200,24 @@ class Stages:
         for item in datasets.items(self.at.store, self.at.run.dataset_id, "train")[: PROOF_PROMPTS - len(chosen)]:
             chosen.append(chat(item.system, item.history, item.prompt))
         return chosen
+
+    def _task_score(self) -> TaskScore:
+        """Held-out prompts with what is known of their right answers, filled up from the validation part."""
+        asked = self.at.held_out()[:MOST_QUESTIONS]
+        questions = [Question(messages_of(event, self.at.category), event.prompt, event.metadata) for event in asked]
+        seen = {event.id for event in asked}
+        items = datasets.items(self.at.store, self.at.run.dataset_id, "validation")
+        known = {row.id: row.metadata for row in events.get_many(self.at.store, [item.event_id for item in items])}
+        for item in items:
+            if item.event_id not in seen:
+                chat_of = chat(item.system, item.history, item.prompt)
+                questions.append(Question(chat_of, item.prompt, known.get(item.event_id, {})))
+        return TaskScore(
+            self.at.backend,
+            validator_for(self.at.category),
+            questions[:MOST_QUESTIONS],
+            max_tokens=self.at.config.publish.max_tokens,
+        )
 
     def _answered_prompts(self) -> list[list[Message]]:
         items = datasets.items(self.at.store, self.at.run.dataset_id, "train")[:PROOF_PROMPTS]

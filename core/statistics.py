@@ -9,6 +9,7 @@ from typing import Any
 
 from core.categories import Category, select_of
 from core.config import Config
+from core.prove.watch import watch
 from core.release.promote import alias_name
 from core.select.lessons import reward_of
 from core.select.own_reward import RewardFunction
@@ -79,8 +80,18 @@ def _category(
         "trend": events.score_trend(store, counts.category, buckets=10),
         "alias": alias.name if alias else None,
         "serving": versions.get(store, alias.version_id).name if alias else None,
+        "production": _production(store, config, known, counts.category, now=now) if alias else None,
         "next_step": next_step(counts.category),
     }
+
+
+def _production(
+    store: Store, config: Config, known: Category | None, category: str, *, now: float
+) -> dict[str, Any] | None:
+    """How what serves does against what served before; None where there is nothing to compare."""
+    score = (known or Category(category, category)).success_score
+    found = watch(store, config, category, success_score=score, now=now)
+    return None if found.verdict == "nothing to watch" else found.to_json()
 
 
 def _mean_reward(

@@ -7,12 +7,14 @@ import time
 from core.capture.candidates import candidate_prompts, generate
 from core.capture.record import Recorder
 from core.categories import load_categories, loop_of, select_of
-from core.errors import ConflictError
+from core.errors import BackendError, ConflictError, ExportError
 from core.prove.ab import run_ab
 from core.prove.evaluate import Examiner, prompts_hash, sampling_of, summarise
 from core.prove.retest import retest
 from core.release.files import common_kind, gguf_path, serving_kind, version_problem
-from core.release.promote import alias_name, announce_ready, promote, serving
+from core.release.ollama_publish import Help
+from core.release.promote import alias_name, announce_ready, serving
+from core.release.switch import Switch
 from core.run_context import RunContext
 from storage import ab_tests, events, runs, versions
 from storage.rows import AbTestRow, VersionRow
@@ -74,18 +76,19 @@ class Trials:
         return test
 
     def _promote(self, test: AbTestRow) -> None:
+        using = Help(self.at.reporter.note, cancelled=self.at.reporter.should_stop, backend=self.at.backend)
         try:
-            promote(
-                self.at.store,
-                self.at.home,
-                self.at.config,
+            Switch(self.at.store, self.at.home, self.at.config).promote(
                 self.version.id,
                 who="finetune-tui",
                 why="auto_promote is on and the A/B test says promote",
                 evidence={"test": test.id, "summary": (test.result or {})["summary"]},
-                now=time.time(),
+                using=using,
             )
         except ConflictError:  # it serves already: the run was resumed after its promotion
+            return
+        except (BackendError, ExportError) as error:  # what Ollama cannot serve is a version all the same
+            self.at.reporter.note(f"{self.version.name} was not promoted: {error.message} {error.hint}".rstrip())
             return
         self.at.reporter.note(f"{alias_name(self.at.config, self.version.category)} serves {self.version.name} now.")
 

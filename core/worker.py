@@ -19,6 +19,8 @@ from core.config import Loop
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.next_step import stage
+from core.prove.watch import watch_all
+from core.release.retention import clean_up_files
 from core.teller import HOOK_SECONDS, Teller, delivered
 from core.train.config import QUICK_PROMPTS
 from core.train.presets import resolve_base
@@ -47,6 +49,7 @@ class Worker:
         self._seen: dict[str, CategoryCounts] = {}
         self._cleaned_at = float("-inf")
         self._refused_until: dict[str, float] = {}
+        self._unsafe_until: dict[str, float] = {}
         self._resumed_at: dict[tuple[int, int], float] = {}
 
     def run(self, heard: Callable[[Report], None], *, now: Callable[[], float] = time.time) -> None:
@@ -81,7 +84,7 @@ class Worker:
     def look(self, *, now: float, thorough: bool = False) -> Report:
         """Does what is due. With `thorough` every category is gone through, so that each has its reason in full."""
         loop = self.loop
-        did = self._tend(now)
+        did = [*self._tend(now), *self._watch(now)]
         waiting: list[Waiting] = []
         for counts in events.category_counts(loop.store, now=now):
             own = loop.categories.get(counts.category)
@@ -94,12 +97,34 @@ class Worker:
                 waiting.append(step)
         if now >= self._cleaned_at + loop.config.loop.check_seconds:
             self._cleaned_at = now
-            did.extend(
-                Step("cleaned", f"{one.category}: {sum(one.removed.values())} of {one.before} old events removed",
-                     one.category)
-                for one in clean_up(loop.store, loop.config, now=now) if one.removed
-            )  # fmt: skip
+            did.extend(self._clean_up(now))
         return Report(now, did, waiting)
+
+    def _watch(self, now: float) -> list[Step]:
+        """Looks at what serves, and says what was rolled back because it does worse than what served before."""
+        refused = {name for name, until in self._unsafe_until.items() if until > now}
+        did: list[Step] = []
+        for acted in watch_all(self.loop, now=now, without=refused):
+            category = acted.watch.category
+            if acted.problem:
+                self._unsafe_until[category] = now + self.loop.config.loop.backoff_seconds
+                did.append(Step("refused", f"{category}: {acted.watch.why} {acted.problem}", category))
+            elif acted.change is not None:
+                again = versions.get(self.loop.store, acted.change.to_version).name
+                did.append(Step("rolled back", f"{category}: {again} serves again. {acted.watch.why}", category))
+        return did
+
+    def _clean_up(self, now: float) -> list[Step]:
+        loop = self.loop
+        did = [
+            Step("cleaned", f"{one.category}: {sum(one.removed.values())} of {one.before} old events removed",
+                 one.category)
+            for one in clean_up(loop.store, loop.config, now=now) if one.removed
+        ]  # fmt: skip
+        for files in clean_up_files(loop.store, loop.home, loop.config, now=now):
+            if files.bytes or files.problem:
+                did.append(Step("cleaned", files.in_words(), files.category))
+        return did
 
     def _tend(self, now: float) -> list[Step]:
         """Looks after the runs that are open: notices those that are gone, starts the one that waits."""

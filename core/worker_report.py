@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that the worker did: `what` is started, resumed, lost, cleaned, delivered or refused."""
+    """One thing that the worker did: `what` is started, resumed, lost, rolled back, cleaned, delivered or refused."""
 
     what: str
     text: str

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storage import outbox, versions
-from storage.columns import RowReader, clean, placeholders, to_json
+from storage.columns import LISTED, RowReader, clean, listed, placeholders, to_json
 from storage.db import Store
 from storage.errors import ConflictError, NotFoundError
 from storage.rows import AbPairRow, AbTestRow, TestSource
 
 _read = RowReader(AbTestRow, json_columns=("settings", "result"))
-_read_pair = RowReader(AbPairRow, boolean_columns=("judged",))
+_read_pair = RowReader(AbPairRow, boolean_columns=("correct_a", "correct_b", "judged"))
 
 
 def start(
@@ -73,6 +73,16 @@ def pairs(store: Store, test_id: int) -> list[AbPairRow]:
     return [_read_pair(row) for row in rows]
 
 
+def prompt_hashes(store: Store, tests: Sequence[int]) -> dict[tuple[int, int], str]:
+    """The prompt's hash of every pair of these tests that has its event, by (test_id, position)."""
+    rows = store.rows(
+        "SELECT p.test_id, p.position, e.prompt_hash FROM ab_pairs p JOIN events e ON e.id = p.event_id "
+        f"WHERE p.test_id IN {LISTED}",
+        (listed(tests),),
+    )
+    return {(test_id, position): known for test_id, position, known in rows}
+
+
 def finish(store: Store, test_id: int, result: Mapping[str, Any], now: float) -> None:
     """Records the result and publishes it. Raises ConflictError when the test has one already."""
     with store.transaction(durable=True):
@@ -112,6 +122,16 @@ def list_tests(store: Store, category: str | None = None) -> list[AbTestRow]:
     """The tests of a category, or all, newest first."""
     rows = store.rows(
         f"SELECT {_read.columns} FROM ab_tests WHERE category = coalesce(?, category) ORDER BY id DESC", (category,)
+    )
+    return [_read(row) for row in rows]
+
+
+def between(store: Store, one: int, other: int) -> list[AbTestRow]:
+    """Every test of two versions, whichever was the candidate, oldest first."""
+    rows = store.rows(
+        f"SELECT {_read.columns} FROM ab_tests WHERE (version_a = ? AND version_b = ?) OR (version_a = ? AND "
+        "version_b = ?) ORDER BY id",
+        (one, other, other, one),
     )
     return [_read(row) for row in rows]
 

@@ -31,7 +31,8 @@ class RowReader(Generic[Row]):
                 if parsed[index] is not None:
                     parsed[index] = _from_json(parsed[index])
             for index in self._boolean:
-                parsed[index] = bool(parsed[index])
+                if parsed[index] is not None:
+                    parsed[index] = bool(parsed[index])
             values = parsed
         return self._kind(*values)
 

@@ -12,13 +12,13 @@ An event that was only sent to test a hook has `"test": true` and the number 0. 
     fine_tuning.failed               the same, with status (failed or lost), error and hint
     ab_test.completed                test_id, against, verdict, summary, metrics of the test, and of the version
     fine_tuning.ready_for_promotion  the same: the verdict is `promote`
-    fine_tuning.promoted             alias, from, to, who, why, summary, verdict, undo, and of the version
+    fine_tuning.promoted             alias, from, to, who, why, summary, verdict, evidence, undo, and of the version
     fine_tuning.rolled_back          the same; `reconcile` is true where a file was damaged and nobody asked for it
 
 "Of the version" are run_id, version, version_id, base_model and metrics (figures alone), as far as there is a version;
 after a promotion or rollback it is the one that serves now. `from` and `to` are names of versions, `from` null before
 the first; `undo` is true where the change took back one of the other kind. Errors are told in the program's words,
-`why` in the user's. No prompt and no answer is ever part of an event.
+`why` in the user's; `evidence` holds the figures that a change was made on. No prompt and no answer is ever part of an event.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finding and removing the events that a category has too many of.
 
 Nothing here removes an event that another table refers to: a judgment, a dataset, a pair or an A/B test keeps it. Only
-what is deleted together with its event (ON DELETE CASCADE) does not.
+what is deleted together with its event (ON DELETE CASCADE), or merely forgets it (ON DELETE SET NULL), does not.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def _referring(store: Store) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for table, column in store.rows(
         'SELECT m.name, f."from" FROM sqlite_schema m, pragma_foreign_key_list(m.name) f '
-        "WHERE m.type = 'table' AND f.\"table\" = 'events' AND f.on_delete <> 'CASCADE' ORDER BY m.name, f.\"from\""
+        "WHERE m.type = 'table' AND f.\"table\" = 'events' AND f.on_delete NOT IN ('CASCADE', 'SET NULL') "
+        'ORDER BY m.name, f."from"'
     ):
         found.setdefault(table, []).append(column)
     return found

@@ -53,6 +53,7 @@ CREATE TABLE deployments (
 ) STRICT;
 
 -- Every answer that went through the gateway, once, whatever became of it: recorded as an event, or why not.
+-- `body_id` is the id in the answer's own body, which servers do not keep unique; empty where it has none.
 CREATE TABLE responses (
     id TEXT PRIMARY KEY,
     at REAL NOT NULL,
@@ -61,9 +62,12 @@ CREATE TABLE responses (
     model TEXT NOT NULL,
     version_id INTEGER REFERENCES versions (id),
     event_id INTEGER REFERENCES events (id) ON DELETE SET NULL,
-    note TEXT NOT NULL
+    note TEXT NOT NULL,
+    body_id TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX responses_by_time ON responses (at);
+CREATE INDEX responses_by_version ON responses (version_id, at) WHERE version_id IS NOT NULL;
+CREATE INDEX responses_by_body ON responses (body_id, at) WHERE body_id <> '';
 CREATE INDEX responses_by_event ON responses (event_id) WHERE event_id IS NOT NULL;
 
 -- When the files of a version were removed to save space; its row, its adapter and its history stay.

@@ -110,3 +110,14 @@ def update(
         changed = store.write(f"UPDATE versions SET {assignments} WHERE id = ?", (*values.values(), version_id))
         if not changed.rowcount:
             raise NotFoundError(f"There is no version {version_id}.", hint="`finetune-tui models` lists them.")
+
+
+def retire(store: Store, version_id: int, *, now: float) -> None:
+    """Keeps that the files of a version are gone, or are about to be; its adapter, row and history stay.
+
+    Raises NotFoundError.
+    """
+    with store.transaction(durable=True):
+        changed = store.write("UPDATE versions SET gguf = '{}', retired_at = ? WHERE id = ?", (now, version_id))
+        if not changed.rowcount:
+            raise NotFoundError(f"There is no version {version_id}.", hint="`finetune-tui models` lists them.")

@@ -34,3 +34,16 @@ class Failed(Message):
         super().__init__()
         self.error = error
         self.doing = doing
+
+
+class AbProgress(Message):
+    """How many prompts both arms of the running test have answered."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__()
+        self.done = done
+        self.total = total
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest count matters."""
+        return isinstance(message, AbProgress)

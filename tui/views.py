@@ -10,7 +10,7 @@ from core.paths import Home
 from storage import ab_tests, aliases, datasets, versions
 from storage.db import open_store
 from storage.errors import NotFoundError
-from storage.rows import AbPairRow, AbTestRow, AliasChange, AliasRow, DatasetRow, VersionRow
+from storage.rows import AbTestRow, AliasChange, AliasRow, DatasetRow, VersionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,6 @@ def read_scoreboard(home: Home) -> ScoreboardView:
             {alias.version_id: alias.name for alias in aliases.list_aliases(store)},
             load_config(home).ab.min_win_rate,
         )
-
-
-def read_pairs(home: Home, test_id: int) -> list[AbPairRow]:
-    """Read the answers of both arms of a test. Raises StoreError."""
-    with open_store(home.store) as store:
-        return ab_tests.pairs(store, test_id)
 
 
 def read_models(home: Home) -> ModelsView:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -88,11 +88,12 @@ def taken(source: str, format_name: str, row: Row, lessons: Lessons | RowError, 
         return Taken(source, format_name, row, RowError(why), ())
     if not options.category and any(not answer.category for answer in lessons.answers):
         return Taken(source, format_name, row, RowError("It names no category, and the import was given none."), ())
-    made = tuple(_incoming(answer, format_name, options) for answer in lessons.answers)
+    made = tuple(incoming_of(answer, f"import:{format_name}", options) for answer in lessons.answers)
     return Taken(source, format_name, row, lessons, made)
 
 
-def _incoming(answer: Answer, format_name: str, options: ImportOptions) -> Incoming:
+def incoming_of(answer: Answer, source: str, options: ImportOptions) -> Incoming:
+    """The feedback in one answer, as coming from `source`; what it does not name is taken from the options."""
     return Incoming(
         prompt=answer.prompt,
         response=answer.response,
@@ -105,18 +106,18 @@ def _incoming(answer: Answer, format_name: str, options: ImportOptions) -> Incom
         confidence=answer.confidence,
         context=answer.context,
         system=answer.system,
-        source=f"import:{format_name}",
+        source=source,
         group_key=answer.group,
         latency_ms=answer.latency_ms,
         metadata=answer.metadata,
         created_at=answer.created_at,
         sanitize=not options.keep_pii,
-        history=_recent(answer.history),
+        history=recent_turns(answer.history),
         note=answer.note,
     )
 
 
-def _recent(history: tuple[Turn, ...]) -> tuple[Turn, ...]:
+def recent_turns(history: Sequence[Turn]) -> Sequence[Turn]:
     """The last 50 turns at most, from a question on: in a chat of thousands each answer would carry all before it."""
     kept = history[-_TURNS:]
     first = next((at for at, turn in enumerate(kept) if turn.get("role") == "user"), len(kept))

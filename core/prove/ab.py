@@ -14,7 +14,8 @@ from core.errors import FinetuneError
 from core.paths import Home
 from core.prove import stats
 from core.prove.evaluate import Answer, Examiner, Progress, prompts_hash
-from core.prove.verdict import figures_of, half_width, judge
+from core.prove.forgetting import findings
+from core.prove.verdict import figures_of, for_promotion, half_width, judge
 from core.release.files import common_kind, gguf_path
 from storage import ab_tests, versions
 from storage.db import Store
@@ -85,7 +86,8 @@ def run_ab(
         if progress is not None:
             progress(position + 1, len(events))
     pairs = ab_tests.pairs(store, test.id)
-    result = result_of(pairs, category.success_score, config.ab, seed=seed)
+    forgotten = forgotten_by(store, version_b.id)
+    result = result_of(pairs, category.success_score, config.ab, seed=seed, forgotten=forgotten)
     names = {"name_a": version_a.name, "name_b": version_b.name, "kind": kind}
     names["summary"] = summary(result, version_a.name, version_b.name)
     ab_tests.finish(store, test.id, {**result, **names}, time.time())
@@ -132,20 +134,41 @@ def _ask_both(examiner: Examiner, models: tuple[str, str], test_id: int, positio
         latency_b=b.seconds,
         tokens_a=a.tokens,
         tokens_b=b.tokens,
-        winner=winner(a.score, b.score),
+        winner=winner(a.score, b.score) if a.judged and b.judged else "tie",
+        confidence_a=a.confidence,
+        confidence_b=b.confidence,
+        correct_a=a.correct,
+        correct_b=b.correct,
+        judged=a.judged and b.judged,
     )
 
 
-def result_of(pairs: Sequence[AbPairRow], success_score: float, criteria: Ab, *, seed: int) -> dict[str, Any]:
+def forgotten_by(store: Store, version_id: int) -> tuple[str, ...]:
+    """What a version has forgotten in its training, each in a sentence; empty also where that was not measured."""
+    return tuple(found.text for found in findings(versions.get(store, version_id).metrics) if found.forgot)
+
+
+def result_of(
+    pairs: Sequence[AbPairRow],
+    success_score: float,
+    criteria: Ab,
+    *,
+    seed: int,
+    forgotten: Sequence[str] = (),
+    winners: Sequence[Winner | None] | None = None,
+) -> dict[str, Any]:
     """The stored result of a test: figures, intervals and verdict, as JSON values.
 
     `interval` is the confidence sequence of `win_rate` (a tie counts one half); `difference` is the mean of score b
-    minus score a, with Student's t interval and, beside it, a bootstrap one.
+    minus score a over the judged pairs, with Student's t interval and, beside it, a bootstrap one. Scores, pass rates
+    and what follows from them are None where no pair is judged. `forgotten` and `winners` are those of `judge` and
+    `figures_of`.
     """
-    figures = figures_of(pairs, success_score)
-    verdict = judge(figures, criteria)
-    differences = [pair.score_b - pair.score_a for pair in pairs]
+    figures = figures_of(pairs, success_score, winners=winners)
+    verdict = judge(figures, criteria, forgotten)
+    differences = [pair.score_b - pair.score_a for pair in pairs if pair.judged]
     level = 1 / criteria.evidence
+    scored = figures.judged > 0 or not pairs
     return {
         "n": figures.n,
         "wins": figures.wins,
@@ -155,25 +178,39 @@ def result_of(pairs: Sequence[AbPairRow], success_score: float, criteria: Ab, *,
         "interval": list(stats.win_rate_interval(figures.wins, figures.losses, figures.ties, alpha=level)),
         "wilson": list(stats.wilson(figures.wins + figures.ties / 2, figures.n)),
         "sign_test": stats.sign_test(figures.wins, figures.losses),
-        "score_a": figures.score_a,
-        "score_b": figures.score_b,
-        "difference": figures.score_b - figures.score_a,
+        "judged": figures.judged,
+        "not_judged": figures.unjudged,
+        "score_a": figures.score_a if scored else None,
+        "score_b": figures.score_b if scored else None,
+        "difference": figures.score_b - figures.score_a if scored else None,
         "difference_interval": _bounded(stats.mean_interval(differences)),
         "difference_bootstrap": _bounded(stats.bootstrap_interval(differences, seed=seed)),
-        "success_a": figures.success_a,
-        "success_b": figures.success_b,
+        "success_a": figures.success_a if scored else None,
+        "success_b": figures.success_b if scored else None,
         "passes_only_a": figures.passes_only_a,
         "passes_only_b": figures.passes_only_b,
         "mcnemar": stats.sign_test(figures.passes_only_a, figures.passes_only_b),
         "latency_ratio": figures.latency_ratio,
         "length_ratio": figures.length_ratio,
         "length_adjusted": figures.length_adjusted,
-        "evidence": stats.evidence(figures.wins, figures.losses),
+        "confidence_a": _mean([pair.confidence_a for pair in pairs]),
+        "confidence_b": _mean([pair.confidence_b for pair in pairs]),
+        "accuracy_a": _mean([pair.correct_a for pair in pairs]),
+        "accuracy_b": _mean([pair.correct_b for pair in pairs]),
+        "known_answers": sum(pair.correct_a is not None for pair in pairs),
+        "forgotten": list(forgotten),
+        "evidence": for_promotion(figures.wins, figures.losses),
         "evidence_against": stats.evidence(figures.losses, figures.wins),
         "verdict": verdict.decision,
         "reasons": list(verdict.reasons),
         "more": verdict.more,
     }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _bounded(interval: tuple[float, float]) -> list[float]:
@@ -184,8 +221,15 @@ def _bounded(interval: tuple[float, float]) -> list[float]:
 def summary(result: Mapping[str, Any], name_a: str, name_b: str) -> str:
     """The result in one sentence."""
     more = f" (about {result['more']:,} more tests)" if result.get("more") else ""
+    scores = ""
+    if result.get("score_a") is not None:
+        scores = (
+            f", score {result['score_a']:.1f} → {result['score_b']:.1f}, success {result['success_a']:.0%} → "
+            f"{result['success_b']:.0%}"
+        )
+    if result.get("not_judged"):
+        scores += f", {result['not_judged']} not judged"
     return (
         f"{name_b} against {name_a}: wins {result['win_rate']:.0%} ± {100 * half_width(result['interval']):.0f} of "
-        f"{result['n']}, score {result['score_a']:.1f} → {result['score_b']:.1f}, success {result['success_a']:.0%} → "
-        f"{result['success_b']:.0%}. Verdict: {result['verdict']}{more}."
+        f"{result['n']}{scores}. Verdict: {result['verdict']}{more}."
     )

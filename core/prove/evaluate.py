@@ -12,6 +12,7 @@ from core.backends.backend import Backend, Message, Sampling
 from core.categories import Category
 from core.config import Publish
 from core.prove import stats
+from core.prove.known import expected_of, is_right
 from core.validate.generic import is_generic
 from core.validate.registry import validator_for
 from storage.rows import EventRow
@@ -21,7 +22,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer with its score 0-100; `seconds` is wall time with the prompt, `tokens` counts the answer's."""
+    """One answer with its score 0-100; `seconds` is wall time with the prompt, `tokens` counts the answer's.
+
+    Without `judged` the score only stands in. `correct` is whether it is the known right answer, `confidence` the mean
+    log-probability of its tokens in nats; both None where that is not known.
+    """
 
     event_id: int
     prompt: str
@@ -31,6 +36,9 @@ class Answer:
     generic: bool
     tokens: int
     seconds: float
+    judged: bool = True
+    correct: bool | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ def sampling_of(publish: Publish) -> Sampling:
         top_k=publish.top_k,
         repeat_penalty=publish.repeat_penalty,
         max_tokens=publish.max_tokens,
+        stop=tuple(publish.stop),
     )
 
 
@@ -118,14 +127,14 @@ class Examiner:
         """One answer; `model` is what the backend knows the model by. Raises BackendError."""
         sampling = replace(self.sampling, seed=prompt_seed(self.seed, event.prompt))
         given = self._backend.generate(model, messages_of(event, self._category), sampling)
-        return self.scored(event, given.text, given.completion_tokens, given.seconds)
+        return self.scored(event, given.text, given.completion_tokens, given.seconds, confidence=given.mean_logprob)
 
-    def scored(self, event: EventRow, text: str, tokens: int, seconds: float) -> Answer:
+    def scored(
+        self, event: EventRow, text: str, tokens: int, seconds: float, *, confidence: float | None = None
+    ) -> Answer:
         """The score of an answer that was given before."""
-        expected = event.metadata.get("expected")
-        validation = self._validator.validate(
-            text, prompt=event.prompt, expected=expected if isinstance(expected, Mapping) else None
-        )
+        expected = expected_of(self._validator, event)
+        validation = self._validator.validate(text, prompt=event.prompt, expected=expected)
         return Answer(
             event_id=event.id,
             prompt=event.prompt,
@@ -135,6 +144,9 @@ class Examiner:
             generic=is_generic(event.prompt, text, self._common) is not None,
             tokens=tokens,
             seconds=seconds,
+            judged=validation.judged,
+            correct=is_right(self._validator, text, validation, expected),
+            confidence=confidence,
         )
 
     def evaluate(self, model: str, events: Sequence[EventRow], progress: Progress | None = None) -> Evaluation:

@@ -20,37 +20,51 @@ def log_beta(a: float, b: float) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
-def fair_tail(n: int, k: int) -> float:
-    """P(X ≥ k) for X ~ Binomial(n, ½); equals the regularised incomplete beta I_½(k, n − k + 1) for 1 ≤ k ≤ n."""
+def binomial_tail(n: int, k: int, p: float) -> float:
+    """P(X ≥ k) for X ~ Binomial(n, p), 0 < p < 1; equals the regularised incomplete beta I_p(k, n − k + 1) for
+    1 ≤ k ≤ n."""
     if k <= 0:
         return 1.0
     if k > n:
         return 0.0
-    if 2 * k <= n:
-        return 1.0 - fair_tail(n, n - k + 1)
-    # From the largest term down; each next one is the last times (n − j) / (j + 1).
+    if k <= n * p:
+        return 1.0 - binomial_tail(n, n - k + 1, 1.0 - p)
+    # From the largest term down; each next one is the last times (n − j) / (j + 1) and the odds.
+    odds = p / (1.0 - p)
     term = total = 1.0
     for j in range(k, n):
-        term *= (n - j) / (j + 1)
+        term *= (n - j) / (j + 1) * odds
         total += term
         if term < 1e-17 * total:
             break
-    log_first = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2.0)
-    return min(1.0, math.exp(log_first) * total)
+    log_choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return min(1.0, math.exp(log_choose + k * math.log(p) + (n - k) * math.log1p(-p)) * total)
 
 
-def evidence(wins: int, losses: int) -> float:
+def fair_tail(n: int, k: int) -> float:
+    """P(X ≥ k) for X ~ Binomial(n, ½)."""
+    return binomial_tail(n, k, 0.5)
+
+
+def evidence(wins: int, losses: int, *, highest: float = 1.0) -> float:
     """The e-value against "the candidate wins at most half of the decisive tests", valid at every look.
 
-    A uniform mixture over win rates above one half: 2 · 2^n · B(1 + wins, 1 + losses) · I_½(1 + losses, 1 + wins)
-    with n = wins + losses. By Ville's inequality it ever reaches 1/α with probability at most α when the candidate is
-    no better; 20 stands for α = 0.05. `evidence(losses, wins)` is that against "the candidate wins at least half".
+    A uniform mixture over win rates from one half to `highest` (½ … 1): with n = wins + losses it is
+    2^n · B(1 + wins, 1 + losses) · (I_highest(1 + wins, 1 + losses) − I_½(1 + wins, 1 + losses)) / (highest − ½).
+    By Ville's inequality it ever reaches 1/α with probability at most α when the candidate is no better, whatever
+    `highest` is; 20 stands for α = 0.05. `evidence(losses, wins)` is that against "the candidate wins at least half".
     """
     n = wins + losses
-    share = fair_tail(n + 1, losses + 1)
+    if highest >= 1.0:
+        share = fair_tail(n + 1, losses + 1)
+    elif 2 * (wins + 1) > (0.5 + highest) * (n + 1):
+        share = binomial_tail(n + 1, wins + 1, highest) - fair_tail(n + 1, wins + 1)
+    else:
+        # Both tails are near one here: their complements keep the digits of the difference.
+        share = fair_tail(n + 1, losses + 1) - binomial_tail(n + 1, losses + 1, 1.0 - highest)
     if share <= 0.0:
         return 0.0
-    log_value = (n + 1) * math.log(2.0) + log_beta(1 + wins, 1 + losses) + math.log(share)
+    log_value = n * math.log(2.0) + log_beta(1 + wins, 1 + losses) + math.log(share / (min(1.0, highest) - 0.5))
     return math.exp(min(_LARGEST_LOG, log_value))
 
 
@@ -174,10 +188,16 @@ def mean_interval(values: Sequence[float], *, alpha: float = 0.05) -> tuple[floa
 def bootstrap_interval(
     values: Sequence[float], *, seed: int, alpha: float = 0.05, resamples: int = 2_000
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval for a mean (Efron 1979); infinite with fewer than two values."""
+    """Expanded percentile bootstrap interval for a mean; infinite with fewer than two values.
+
+    The plain one (Efron 1979) is too narrow for small samples, as if n were the n − 1 of a variance and the normal
+    quantile that of Student; so its share of the resamples is widened by both (Hesterberg, The American Statistician
+    69, 2015).
+    """
     n = len(values)
     if n < 2:
         return -math.inf, math.inf
+    alpha = 2 * NormalDist().cdf(-student_quantile(1 - alpha / 2, n - 1) * math.sqrt(n / (n - 1)))
     draw = random.Random(seed).choices
     means = sorted(sum(draw(values, k=n)) / n for _ in range(resamples))
     skip = min(resamples // 2 - 1, math.floor(resamples * alpha / 2))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import Config
 from core.errors import ModelError, ProofError
 from core.paths import Home
-from core.release.export import Export, Note, Prompt, export_and_prove
+from core.release.export import Export, Note, Prompt, Watch, export_and_prove
 from core.release.files import version_problem
 from core.release.registry import Origin, base_of, register, staging, version_name
 from storage import versions
@@ -38,6 +38,7 @@ def base_version(
     prompts: Sequence[Prompt],
     backend: LlamaCppBackend,
     note: Note = lambda _: None,
+    watch: Watch | None = None,
 ) -> VersionRow:
     """Version 0: the untouched base model, exported and proved once per base and category.
 
@@ -61,7 +62,7 @@ def base_version(
             note(f"Exporting the untouched base model {base.name}, once.")
             wanted = list(dict.fromkeys([*kinds, *(known.gguf if known else ())]))
             export = export_and_prove(
-                base.path, staged, name=name, kinds=wanted, prompts=prompts, backend=backend, note=note
+                base.path, staged, name=name, kinds=wanted, prompts=prompts, backend=backend, note=note, watch=watch
             )
         if not export.proved:
             failed = ", ".join(str(check["name"]) for check in export.proof if not check["passed"])

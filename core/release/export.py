@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from core.config import Publish
 
 if TYPE_CHECKING:
     from core.backends.llamacpp import LlamaCppBackend
-    from core.release.proof import ProofCheck
+    from core.release.proof_check import ProofCheck
     from core.release.quantize import GgufFile
+    from core.release.task_score import TaskScore
 
 Note = Callable[[str], None]
 Prompt = Sequence[Message]
@@ -35,6 +37,20 @@ class Export:
         return bool(self.proof) and all(check["passed"] for check in self.proof)
 
 
+class Watch:
+    """Who watches an export; this one does not care.
+
+    `heard` is asked several times a second wherever something may take long; `progress` is told what is being done and
+    how much of it is done, in units of its own. What they raise ends the export, and nothing of it is left.
+    """
+
+    def heard(self) -> None:
+        """Time to end early?"""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` parts of `what`."""
+
+
 def export_and_prove(
     model_dir: Path,
     folder: Path,
@@ -45,30 +61,66 @@ def export_and_prove(
     backend: LlamaCppBackend,
     note: Note,
     before_proof: Callable[[], None] = lambda: None,
+    watch: Watch | None = None,
+    task: TaskScore | None = None,
 ) -> Export:
-    """Writes a merged model as GGUF files of the given kinds into `folder`, and proves each against the model."""
-    from core.release.gguf import export_gguf
+    """Writes a merged model as GGUF files of the given kinds into `folder`, and proves each against the model.
+
+    With `task`, every quantised file must also keep the score of the unquantised one.
+    """
+    from core.release.gguf import write_gguf
     from core.release.proof import prove
+
+    watch = watch or Watch()
+    raw = folder / f".{name}.raw"
+    try:
+        write_gguf(
+            model_dir,
+            raw,
+            rounded="f16" in kinds,
+            name=name,
+            progress=partial(watch.progress, "Writing the model, bytes"),
+        )
+        files = _quantized(raw, folder, name, kinds=kinds, watch=watch)
+        for file in files.values():
+            note(f"Exported {file.path.name}: {file.bytes / 1e6:.1f} MB.")
+        before_proof()
+        checks: list[Mapping[str, Any]] = []
+        for kind, file in files.items():
+            proving = partial(watch.progress, f"Proving {kind}, answers")
+            found = prove(model_dir, file.path, prompts, backend, kind=kind, progress=proving)
+            if task is not None and kind != "f16":
+                whole = files["f16"].path if "f16" in files else raw
+                scored = task.check(str(file.path), str(whole), partial(watch.progress, f"Scoring {kind}, answers"))
+                found += [] if scored is None else [scored]
+            checks += [check_json(check, kind) for check in found]
+            for check in found:
+                note(f"{'Holds' if check.passed else 'FAILS'}: {kind} {check.name}: {check.detail}")
+    finally:
+        raw.unlink(missing_ok=True)
+    return Export(tuple(files.values()), tuple(checks))
+
+
+def _quantized(raw: Path, folder: Path, name: str, *, kinds: Sequence[str], watch: Watch) -> dict[str, GgufFile]:
+    """The files asked for, by kind; where float16 is one of them it takes the place of `raw`, to save the room."""
     from core.release.quantize import quantize
 
-    whole = export_gguf(model_dir, folder / f"{name}.f16.gguf", kind="f16", name=name)
-    files = {"f16": whole}
-    for kind in kinds:
-        if kind not in files:
-            files[kind] = quantize(whole.path, folder / f"{name}.{kind}.gguf", kind)
-        note(f"Exported {files[kind].path.name}: {files[kind].bytes / 1e6:.1f} MB.")
-    if "f16" not in kinds:
-        del files["f16"]
-    before_proof()
-    checks: list[Mapping[str, Any]] = []
-    for kind, file in files.items():
-        found = prove(model_dir, file.path, prompts, backend, kind=kind)
-        checks += [check_json(check, kind) for check in found]
-        for check in found:
-            note(f"{'Holds' if check.passed else 'FAILS'}: {kind} {check.name}: {check.detail}")
-    if "f16" not in kinds:
-        whole.path.unlink()
-    return Export(tuple(files.values()), tuple(checks))
+    def cancelled() -> bool:
+        watch.heard()
+        return False
+
+    files: dict[str, GgufFile] = {}
+    for kind in sorted(kinds, key=lambda kind: kind != "f16"):
+        files[kind] = quantize(
+            files["f16"].path if "f16" in files else raw,
+            folder / f"{name}.{kind}.gguf",
+            kind,
+            cancelled=cancelled,
+            progress=partial(watch.progress, f"Quantising {kind}, tensors"),
+        )
+        if kind == "f16":
+            raw.unlink()
+    return files
 
 
 def check_json(check: ProofCheck, kind: str) -> dict[str, Any]:
@@ -80,10 +132,11 @@ def check_json(check: ProofCheck, kind: str) -> dict[str, Any]:
 
 
 def modelfile(gguf_name: str, system_prompt: str, publish: Publish) -> str:
-    """The Modelfile for `ollama create`: the file beside it, every sampling parameter, the system prompt."""
+    """The Modelfile for `ollama create`: the file beside it, every sampling parameter, the system prompt. No template:
+    the file carries its own."""
     lines = [f"FROM ./{gguf_name}"]
     lines += [
-        f"PARAMETER {name} {value:g}"
+        f"PARAMETER {name} {value:.12g}"
         for name, value in (
             ("temperature", publish.temperature),
             ("top_p", publish.top_p),
@@ -93,8 +146,13 @@ def modelfile(gguf_name: str, system_prompt: str, publish: Publish) -> str:
             ("num_predict", publish.max_tokens),
         )
     ]
+    lines += [f"PARAMETER stop {_quoted(stop)}" for stop in publish.stop]
     if system_prompt:
-        # Three quotes end the value, so none may stand inside.
-        safe = re.sub(r'"{3,}', lambda match: "'" * len(match[0]), system_prompt)
-        lines.append(f'SYSTEM """{safe}"""')
+        lines.append(f"SYSTEM {_quoted(system_prompt)}")
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A value of a Modelfile. Three quotes end it, so none may stand inside."""
+    safe = re.sub(r'"{3,}', lambda match: "'" * len(match[0]), text)
+    return f'"""{safe}"""'

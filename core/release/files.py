@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from core.errors import ExportError, FinetuneError
 from core.paths import Home, sha256_of
 from storage.rows import VersionRow
+
+RETIRED_HINT = (
+    "Its adapter is kept: `finetune-tui train CATEGORY --from NAME` goes on from it, or name another version."
+)
 
 
 def serving_kind(version: VersionRow) -> str:
@@ -17,24 +24,44 @@ def serving_kind(version: VersionRow) -> str:
     return _smallest(version, set(version.gguf))
 
 
+def retired_problem(version: VersionRow) -> str:
+    """Why a retired version has no files, in words."""
+    return f"{version.name} cannot answer: its files were removed to save space"
+
+
 def common_kind(a: VersionRow, b: VersionRow) -> str:
     """The kind in which both versions can be compared. Raises ExportError when they share none."""
     shared = set(a.gguf) & set(b.gguf)
-    if a.gguf and b.gguf and not shared:
+    for version in (a, b):
+        serving_kind(version)  # says which of them has no file at all
+    if not shared:
         raise ExportError(
             f"{a.name} has {', '.join(sorted(a.gguf))}, {b.name} has {', '.join(sorted(b.gguf))}.",
             title="No common kind of file",
             hint="Train again with the same kinds of export.",
         )
-    return _smallest(b if a.gguf else a, shared)
+    return _smallest(b, shared)
 
 
 def _smallest(version: VersionRow, kinds: set[str]) -> str:
+    if not kinds and version.retired_at is not None:
+        raise ExportError(f"{retired_problem(version)}.", title="Files removed", hint=RETIRED_HINT)
     if not kinds:
         raise ExportError(
             f"{version.name} has no GGUF file.", title="Never exported", hint="Resume its run, or train again."
         )
     return min(kinds, key=lambda kind: (int(version.gguf[kind]["bytes"]), kind))
+
+
+def file_hashes(home: Home, version: VersionRow) -> dict[str, str]:
+    """SHA-256 of each of a version's files by kind; of a retired one as `version.json` beside them tells, else none."""
+    try:
+        files: Mapping[str, Any] = version.gguf
+        if version.retired_at is not None and not files:
+            files = json.loads((home.resolve(version.folder) / "version.json").read_text("utf-8"))["gguf"]
+        return {kind: str(file["sha256"]) for kind, file in files.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # gone, or no longer what was written
+        return {}
 
 
 def gguf_path(home: Home, version: VersionRow, kind: str) -> Path:
@@ -65,7 +92,7 @@ def file_problem(home: Home, version: VersionRow, kind: str, *, thorough: bool =
 def version_problem(home: Home, version: VersionRow, *, thorough: bool = True) -> str | None:
     """Why a version may not serve, in words; None when it may. The file that would serve is looked into."""
     if not version.gguf:
-        return f"{version.name} was never exported"
+        return retired_problem(version) if version.retired_at is not None else f"{version.name} was never exported"
     if not version.proved:
         failed = [str(check["name"]) for check in version.proof if not check["passed"]]
         return (

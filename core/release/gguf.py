@@ -27,18 +27,40 @@ QUANTIZATION_VERSION = 2
 
 
 def export_gguf(
-    model_dir: Path, target: Path, *, kind: str = "f16", name: str | None = None, progress: Progress | None = None
+    model_dir: Path,
+    target: Path,
+    *,
+    kind: str = "f16",
+    name: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> GgufFile:
     """Write a merged safetensors model as a GGUF file of the given kind (see `quantize.KINDS`).
 
     Matrices are written as float16, vectors as float32, some rows in memory at a time; the last pass over the file is
     llama.cpp's own, which also checks it. Quantised kinds are made of bfloat16 matrices as they are, without rounding
     them to float16 first. The same folder always gives the same bytes. `name` goes into the file (default: the
-    folder's name); `progress(done, total)` counts bytes.
-    The file is there whole or not at all. Raises ExportError where the model cannot be exported, with the reason.
+    folder's name); `progress(done, total)` counts bytes, `cancelled` is asked while llama.cpp works, and what they
+    raise ends the work. The file is there whole or not at all. Raises ExportError where the model cannot be exported,
+    with the reason.
+    """
+    raw = target.with_name(f".{target.name}.raw")
+    try:
+        write_gguf(model_dir, raw, rounded=kind == "f16", name=name, progress=progress)
+        return quantize(raw, target, kind, cancelled=cancelled)
+    finally:
+        raw.unlink(missing_ok=True)
+
+
+def write_gguf(
+    model_dir: Path, target: Path, *, rounded: bool, name: str | None = None, progress: Progress | None = None
+) -> Path:
+    """The same without llama.cpp's pass over it, for `quantize` to make the files of: that pass costs as much again.
+
+    With `rounded`, bfloat16 matrices are written as float16. What is there after a failure is removed.
     """
     config = read_json(model_dir / "config.json")
-    family = _family(config)
+    family = family_in(config)
     if config.get("quantization_config"):
         raise ExportError(
             "The model folder holds quantised weights.", hint="Merge the adapter into the unquantised base model."
@@ -53,7 +75,9 @@ def export_gguf(
         if progress is not None:
             progress(done, total)
 
-    entries = [_Entry(plan, _kept_as(plan, kind), written) for plan in family.tensors(config, Weights(model_dir))]
+    entries = [
+        _Entry(plan, _kept_as(plan, rounded=rounded), written) for plan in family.tensors(config, Weights(model_dir))
+    ]
     total = sum(entry.nbytes for entry in entries)
     if free_bytes(target.parent) < 2 * total + (64 << 20):
         raise ExportError(
@@ -61,22 +85,24 @@ def export_gguf(
             title="Not enough disk space",
             hint="Free some space or move the home folder to another disk.",
         )
-    raw = target.with_name(f".{target.name}.raw")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         label = name or model_dir.resolve().name
-        _write(raw, family.architecture, entries, name=label, metadata=metadata, tokenizer=tokenizer)
-        return quantize(raw, target, kind)
+        _write(target, family.architecture, entries, name=label, metadata=metadata, tokenizer=tokenizer)
     except OSError as error:
+        target.unlink(missing_ok=True)
         raise ExportError(
             f"{target.name} cannot be written: {error.strerror or error}.",
             hint="Check the free space and the permissions of its folder.",
         ) from error
-    finally:
-        raw.unlink(missing_ok=True)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return target
 
 
-def _family(config: Mapping[str, Any]) -> Family:
+def family_in(config: Mapping[str, Any]) -> Family:
+    """The family of a config.json. Raises ExportError where it has none."""
     names = config.get("architectures") or ["none"]
     family = FAMILIES.get(str(names[0]))
     if family is None:
@@ -105,10 +131,10 @@ class _Entry:
             self._written(values.nbytes)
 
 
-def _kept_as(plan: TensorPlan, kind: str) -> str:
+def _kept_as(plan: TensorPlan, *, rounded: bool) -> str:
     if plan.full_precision:
         return "F32"
-    return "BF16" if plan.stored == "BF16" and kind != "f16" else "F16"
+    return "BF16" if plan.stored == "BF16" and not rounded else "F16"
 
 
 def _write(

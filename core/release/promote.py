@@ -30,6 +30,26 @@ def serving(store: Store, config: Config, category: str) -> VersionRow | None:
     return versions.get(store, alias.version_id) if alias else None
 
 
+def promotable(store: Store, home: Home, config: Config, version_id: int, *, thorough: bool = True) -> VersionRow:
+    """The version, if it may serve and does not yet.
+
+    Raises ProofError when its file is not proved, missing or (looked for with `thorough`) no longer what was proved,
+    ConflictError when it serves already, NotFoundError when there is no such version.
+    """
+    version = versions.get(store, version_id)
+    alias = aliases.get(store, alias_name(config, version.category))
+    if alias is not None and alias.version_id == version_id:
+        raise ConflictError(f"{version.name} serves {version.category} already.", title="Nothing to promote")
+    problem = version_problem(home, version, thorough=thorough)
+    if problem is not None:
+        raise ProofError(
+            f"{problem}.",
+            title=f"{version.name} may not serve",
+            hint="Resume its run to export and prove it again, or promote another version.",
+        )
+    return version
+
+
 def promote(
     store: Store,
     home: Home,
@@ -40,36 +60,44 @@ def promote(
     why: str,
     evidence: Mapping[str, Any],
     now: float,
+    thorough: bool = True,
 ) -> AliasChange:
-    """Lets a version serve its category; on the disk when the call returns.
+    """Lets a version serve its category; on the disk when the call returns. Raises as `promotable` does.
 
-    Raises ProofError when its file is not proved, missing or no longer what was proved, ConflictError when it serves
-    already, NotFoundError when there is no such version.
+    Without `thorough` its file is not read once more.
     """
-    version = versions.get(store, version_id)
-    name = alias_name(config, version.category)
-    problem = version_problem(home, version)
-    if problem is not None:
-        raise ProofError(
-            f"{problem}.",
-            title=f"{version.name} may not serve",
-            hint="Resume its run to export and prove it again, or promote another version.",
-        )
+    if thorough:
+        promotable(store, home, config, version_id)
     with store.transaction(durable=True):
-        alias = aliases.get(store, name)
-        if alias is not None and alias.version_id == version_id:
-            raise ConflictError(f"{version.name} serves {version.category} already.", title="Nothing to promote")
+        # The clean-up or another promotion may have been faster.
+        version = promotable(store, home, config, version_id, thorough=False)
+        name = alias_name(config, version.category)
         _point(store, name, version, "promote", who=who, why=why, evidence=evidence, now=now)
         return aliases.history(store, name)[0]
 
 
-def rollback(store: Store, home: Home, config: Config, category: str, *, who: str, why: str, now: float) -> AliasChange:
+def rollback(
+    store: Store,
+    home: Home,
+    config: Config,
+    category: str,
+    *,
+    who: str,
+    why: str,
+    now: float,
+    evidence: Mapping[str, Any] | None = None,
+    after: int | None = None,
+) -> AliasChange:
     """Lets the version before the one that serves serve again; before the first promoted one stands the base.
 
-    Raises ConflictError when nothing stands before, ProofError when the file of the one before is damaged.
+    With `after` only while that change of the alias (its id) is still the newest one, so that two who have seen the
+    same reason roll back once. Raises ConflictError when it is not, or nothing stands before; ProofError when the file
+    of the one before is damaged.
     """
     name = alias_name(config, category)
     with store.transaction(durable=True):
+        if after is not None and [change.id for change in aliases.history(store, name)[:1]] != [after]:
+            raise ConflictError(f"{name} was changed meanwhile.", hint="`finetune-tui watch` shows how it stands.")
         current = serving(store, config, category)
         if current is None:
             raise _nothing(category, "Nothing was promoted", "roll back")
@@ -77,7 +105,7 @@ def rollback(store: Store, home: Home, config: Config, category: str, *, who: st
         if before is None:
             raise _nothing(category, f"{current.name} serves, and nothing served before it", "roll back")
         _check_files(home, before)
-        _point(store, name, before, "rollback", who=who, why=why, evidence={}, now=now)
+        _point(store, name, before, "rollback", who=who, why=why, evidence=evidence or {}, now=now)
         return aliases.history(store, name)[0]
 
 
@@ -136,6 +164,7 @@ def _point(
             "why": why,
             "summary": evidence.get("summary"),
             "verdict": evidence.get("verdict"),
+            "evidence": outbox.figures(evidence),
             "undo": action == "undo",
             "reconcile": action == "reconcile",
         }
@@ -154,8 +183,8 @@ def announce_ready(store: Store, test: AbTestRow, *, now: float) -> None:
             outbox.publish(store, "fine_tuning.ready_for_promotion", test.category, told, now=now)
 
 
-def _check_files(home: Home, version: VersionRow) -> None:
-    problem = version_problem(home, version)
+def _check_files(home: Home, version: VersionRow, *, thorough: bool = True) -> None:
+    problem = version_problem(home, version, thorough=thorough)
     if problem is not None:
         raise ProofError(
             f"{problem}.", title=f"{version.name} may not serve", hint="Promote another version by its name instead."

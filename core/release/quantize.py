@@ -7,6 +7,7 @@ one the server will store. The pass also refuses a file that llama.cpp could not
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -19,8 +20,26 @@ from core.paths import sha256_of
 from storage.db import flush
 
 # Name -> llama.cpp's `llama_ftype`.
-KINDS = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k_s": 14, "q4_k_m": 15, "q5_k_s": 16, "q5_k_m": 17, "q6_k": 18}
+KINDS = {
+    "f16": 1,
+    "bf16": 32,
+    "q8_0": 7,
+    "q6_k": 18,
+    "q5_k_m": 17,
+    "q5_k_s": 16,
+    "q5_1": 9,
+    "q5_0": 8,
+    "q4_k_m": 15,
+    "q4_k_s": 14,
+    "q4_1": 3,
+    "q4_0": 2,
+    "iq4_nl": 25,
+    "iq4_xs": 30,
+}
 POLL_SECONDS = 0.1
+_NUMBERS = re.compile(rb"(\d+) (\d+)\n")
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +52,26 @@ class GgufFile:
     kind: str
 
 
-def quantize(source: Path, target: Path, kind: str, *, cancelled: Callable[[], bool] | None = None) -> GgufFile:
+def quantize(
+    source: Path,
+    target: Path,
+    kind: str,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+) -> GgufFile:
     """Write `source`, a float16 GGUF file, as `target` of the given kind; "f16" keeps every value.
 
-    The target is there whole or not at all. `cancelled` is asked ten times a second. Raises ExportError for an unknown
-    kind, a source that llama.cpp cannot read, a full disk, or when cancelled.
+    The target is there whole or not at all. `cancelled` is asked ten times a second, and `progress(done, total)` told
+    of tensors; what either raises ends the work. Raises ExportError for an unknown kind, a source that llama.cpp cannot
+    read, a full disk, or when cancelled.
     """
     if kind not in KINDS:
         raise ExportError(f"Unknown kind of GGUF file {kind!r}.", hint=f"Choose one of: {', '.join(KINDS)}.")
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _run(source, partial, kind, cancelled)
+        _run(source, partial, kind, cancelled, progress)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         digest, size = sha256_of(partial), partial.stat().st_size
@@ -60,28 +87,35 @@ def quantize(source: Path, target: Path, kind: str, *, cancelled: Callable[[], b
     return GgufFile(target, digest, size, kind)
 
 
-def _run(source: Path, partial: Path, kind: str, cancelled: Callable[[], bool] | None) -> None:
+def _run(
+    source: Path, partial: Path, kind: str, cancelled: Callable[[], bool] | None, progress: Progress | None
+) -> None:
     with tempfile.TemporaryDirectory(prefix="finetune-quantize-") as folder:
-        log = Path(folder) / "log.txt"
-        with log.open("wb") as stderr:
+        log, told = Path(folder) / "log.txt", Path(folder) / "progress.txt"
+        with log.open("wb") as stderr, told.open("wb") as stdout:
             child = subprocess.Popen(
                 command("core.release.quantize_child", str(source), str(partial), kind),
                 stdin=subprocess.PIPE,
-                stdout=stderr,
+                stdout=stdout,
                 stderr=stderr,
                 env=environment(),
                 start_new_session=True,
             )
+        done = (0, 0)
         try:
             while True:
+                if cancelled is not None and cancelled():
+                    raise ExportError(
+                        "The export was stopped.", hint="Start it again when you like; nothing is left behind."
+                    )
                 try:
                     code = child.wait(POLL_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    if cancelled is not None and cancelled():
-                        raise ExportError(
-                            "The export was stopped.", hint="Start it again when you like; nothing is left behind."
-                        ) from None
+                    if progress is not None and (now := _last_numbers(told)) not in {None, done}:
+                        progress(*(done := now))
+            if progress is not None and (last := _last_numbers(told)) is not None:
+                progress(last[1], last[1])
         finally:
             child.kill()
             child.wait()
@@ -92,3 +126,9 @@ def _run(source: Path, partial: Path, kind: str, cancelled: Callable[[], bool] |
                 f"llama.cpp could not write {source.name} as {kind} (code {code}). It last said:\n{log_tail(log)}",
                 hint="Check the free space; if there is enough, the model file cannot be read by llama.cpp.",
             )
+
+
+def _last_numbers(told: Path) -> tuple[int, int] | None:
+    """The last whole line that the child wrote of its progress."""
+    found = _NUMBERS.findall(told.read_bytes())
+    return (int(found[-1][0]), int(found[-1][1])) if found else None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOKENS_A_SWEEP: Final = 1 << 14
 _SCORES_AT_ONCE: Final = 1 << 26  # logits in one block: 256 MB
+_ROWS: Final = 128  # blocks have a multiple of so many rows: whole slices of what llama.cpp computes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Scores:
 
     def blocks(self, stop: int | None = None) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         """(place of the first row, float32 [rows, vocabulary]) in order, up to the token `stop`, as in a slice."""
-        step = max(1, _SCORES_AT_ONCE // self._vocabulary)
+        step = max(1, _SCORES_AT_ONCE // self._vocabulary // _ROWS) * _ROWS
         states = self._states[:stop]
         for start in range(0, len(states), step):
             yield start, self.rows(start, min(step, len(states) - start))

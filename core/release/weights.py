@@ -30,18 +30,18 @@ class StoredTensor:
 
 
 class Weights:
-    """The tensors of a model folder: `model.safetensors`, or the shards that its index names.
+    """The tensors of a model folder: those of its file `name`, or of the shards that the index of that name lists.
 
     Raises ExportError where a file is missing, cut short, or holds what is not F16, BF16 or F32.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "model.safetensors") -> None:
         self._tensors: dict[str, StoredTensor] = {}
-        for file in _files(folder):
-            for name, tensor in _read_header(file).items():
-                if name in self._tensors:
-                    raise _broken(file, f"the tensor {name} stands in two files")
-                self._tensors[name] = tensor
+        for file in _files(folder, name):
+            for key, tensor in _read_header(file).items():
+                if key in self._tensors:
+                    raise _broken(file, f"the tensor {key} stands in two files")
+                self._tensors[key] = tensor
 
     @property
     def names(self) -> frozenset[str]:
@@ -90,8 +90,8 @@ class Weights:
         return self._tensors[name]
 
 
-def _files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
+def _files(folder: Path, name: str) -> list[Path]:
+    index = folder / f"{name}.index.json"
     if index.is_file():
         try:
             names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
@@ -100,7 +100,7 @@ def _files(folder: Path) -> list[Path]:
         if any(Path(name).name != name for name in names):
             raise _broken(index, "it names files outside the model folder")
         return [folder / name for name in names]
-    return [folder / "model.safetensors"]
+    return [folder / name]
 
 
 def _read_header(file: Path) -> dict[str, StoredTensor]:

@@ -17,12 +17,14 @@ class Exchange:
     id: the response id that the caller was told in a header; body_id: the id in the body of an OpenAI answer, else "".
     at: when the request came, in seconds since the epoch. category: "" where nothing assigns one.
     model: the name that was asked for; version_id, version_name: what answered, None and the upstream's name
-    where it is no version of ours. history: the turns before the prompt, each {role, content}, without the system prompt.
+    where it is no version of ours. history: the turns before the prompt, each {role, content}, no system
+    prompt among them. between: the turns after the prompt, calls of tools and what they gave.
     sampling: what the request said of it, by Ollama's names (temperature, top_p, num_predict, …).
     first_token_seconds, seconds: from the request until the first piece and until the end. tokens_in, tokens_out: None
     where the server did not tell. finish: "stop", "length", "tool_calls", … as the server called it, else "".
     complete: whether the answer came to its end; a caller who goes away or a server that fails leaves it False.
-    user: what the request said of its user, "" where it said nothing.
+    user: what the request said of its user, "" where it said nothing. shaped: the request also set what is not kept
+    here (a format, a template, thinking, raw text), so that it cannot be asked again alike.
     """
 
     id: str
@@ -47,6 +49,8 @@ class Exchange:
     tools: bool = False
     images: bool = False
     user: str = ""
+    between: Sequence[Mapping[str, str]] = ()
+    shaped: bool = False
 
     def to_json(self) -> str:
         """One line; non-ASCII is escaped, so that even a lone surrogate survives."""

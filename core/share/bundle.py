@@ -17,7 +17,7 @@ from core.categories import Category
 from core.config import close_names
 from core.errors import FinetuneError
 from core.paths import Home
-from core.release.files import file_problem
+from core.release.files import file_hashes, file_problem, retired_problem
 from core.share.definitions import definition
 from core.share.manifest import (
     EVENTS,
@@ -203,6 +203,8 @@ class _Writer:
         except ValueError as error:
             return str(error)
         problems = (file_problem(self._home, version, kind) for kind in version.gguf)
+        if version.retired_at is not None and not version.gguf:
+            return retired_problem(version)
         return next((each for each in problems if each), None) if version.gguf else f"{version.name} has no GGUF file"
 
     def _beside(self, folder: Path, version: str) -> Iterator[str]:
@@ -238,7 +240,7 @@ class _Writer:
             metrics={key: each for key, each in version.metrics.items() if is_figure(key, each)},
             proof=version.proof,
             proved=version.proved,
-            parent=origin_of(parent) if parent is not None and parent.gguf else None,
+            parent=None if parent is None else origin_of(self._home, parent),
             gguf=gguf,
             files=files,
         )
@@ -252,10 +254,10 @@ class _Writer:
         return told if isinstance(told, dict) else {}
 
 
-def origin_of(version: VersionRow) -> Origin:
-    """By what a version is recognised in another store."""
-    hashes = {kind: str(file["sha256"]) for kind, file in version.gguf.items()}
-    return Origin(version.category, version.base_model, content_of(hashes))
+def origin_of(home: Home, version: VersionRow) -> Origin | None:
+    """By what a version is recognised in another store, also after its files were removed; None without any file."""
+    hashes = file_hashes(home, version)
+    return Origin(version.category, version.base_model, content_of(hashes)) if hashes else None
 
 
 def in_force(log: Sequence[JudgmentRow]) -> list[JudgmentRow]:

@@ -75,7 +75,7 @@ class VersionTaker:
 
     def _known(self, origin: Origin) -> VersionRow | None:
         for version in versions.list_versions(self._store, origin.category):
-            if version.gguf and origin_of(version) == origin:
+            if origin_of(self._home, version) == origin:
                 return version
         return None
 

@@ -19,7 +19,10 @@ METHODS: Final = get_args(Method)
 LOGIT_CHUNK_BYTES: Final = 64 * 1024 * 1024  # float32 logits that the loss holds at once
 CHECKPOINTING_FROM: Final = 500_000_000  # parameters; below, computing twice costs more than the memory is worth
 QUICK_PROMPTS: Final = 120  # held-out prompts of a run by the worker: what a verdict needs at least, with some spare
-QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m")
+QUANTIZATIONS: Final = (
+    *("f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0"),
+    *("q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "iq4_xs"),
+)
 
 _LISTS: Final = ("quantize", "target_modules")
 _LAYER: Final = re.compile(r"[A-Za-z_][\w.]*")

@@ -19,7 +19,10 @@ from storage.rows import DatasetItem
 
 FEW: Final = 20
 _UNITS: Final = {"sft": "examples", "dpo": "pairs", "kto": "thumbs"}
-_BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9}  # a weight, with its scales
+_BITS: Final = {  # of a weight, with its scales
+    **{"f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q5_k_s": 5.5, "q5_1": 6.0, "q5_0": 5.5},
+    **{"q4_k_m": 4.9, "q4_k_s": 4.6, "q4_1": 5.0, "q4_0": 4.5, "iq4_nl": 4.5, "iq4_xs": 4.3},
+}
 _RESERVE: Final = 200 * 2**20
 
 

@@ -106,6 +106,12 @@ class LabelValidator:
             return Validation(_WRONG - cost, True, (wrong, *findings))
         return Validation(100.0 - cost, True, findings)
 
+    def label_in(self, answer: str) -> str | None:
+        """The one label that an answer gives; None where it gives none, or several."""
+        plain = without_thoughts(answer).rstrip()
+        labels = self._find(plain).labels if plain else ()
+        return labels[0] if len(labels) == 1 else None
+
     def _refused(self, found: _Found) -> Validation:
         if found.labels:
             message = f"several labels: {', '.join(f'`{each}`' for each in found.labels[:5])}"

@@ -16,7 +16,7 @@ import tui.__main__ as program
 from core.config import Config
 from core.paths import Home
 from core.prove.ab import result_of, summary
-from storage import ab_tests, datasets, runs
+from storage import ab_tests, ab_votes, datasets, runs
 from storage.db import Store, open_store
 from storage.rows import AbPairRow, Metric, VersionRow
 
@@ -322,6 +322,27 @@ def test_ab_tells_the_comparison_with_what_serves_today(run: Run, store: Store, 
     new = compared(store, first, second, wins=2)
     assert run("ab", "--json").json["test_id"] == new
     assert run("ab", "--against", base.name, "--json").json["test_id"] == old
+
+
+def test_ab_counts_votes_and_tells_all_that_is_known(run: Run, store: Store, versions: list[VersionRow]) -> None:
+    base, first, second = versions
+    compared(store, base, first, wins=6)
+    test = compared(store, base, second, wins=9)
+    for position in (0, 1):
+        ab_votes.add(store, at=1.0, test_id=test, position=position, choice="a", swapped=False)
+    told = run("ab", "--category", "erd", "--json").json
+    assert (told["wins"], told["pooled"]["wins"], told["pooled"]["losses"]) == (9, 7, 3)
+    assert told["pooled"]["sources"] == {"votes": 2, "stored": 8, "shadow": 0, "not_judged": 0}
+    assert told["pooled"]["votes"] == {"a": 2} and told["pooled"]["agreement"]["share"] == 0.0
+    assert told["pooled"]["verdict"] == "need more data" and told["pooled"]["more"] and told["pooled"]["reasons"]
+    assert told["breakdown"][0]["name"] == "erd" and told["breakdown"][0]["n"] == 10
+    assert [each["name"] for each in told["ratings"]] == [second.name, first.name, base.name]
+    assert told["rating_model"] == {"ties": 0.0, "separated": False}
+    shown = run("ab").out
+    assert "wins 7, losses 3, ties 0 of 10" in shown and "decided by 2 votes, 8 stored prompts" in shown
+    assert "people and scores agree on 0 of 2 pairs" in shown and "rating (Elo)" in shown
+    assert run("ab", second.name, "--category", "erd", "--json").code == 2
+    assert "no trained version" in run("ab", "--category", "workflows", "--json").error["message"]
 
 
 def test_ab_without_prompts_to_ask_is_said(run: Run, versions: list[VersionRow]) -> None:

@@ -180,6 +180,10 @@ def test_a_killed_run_goes_on_to_a_version_that_can_be_promoted(home: Home, monk
         assert version.name == "ft-demo-erd-v1"
         assert version.proved, version.proof
         assert version_problem(home, version) is None
+        gates = {"ties", "vocabulary", "end of turn", "task score"}
+        assert {"merge: merged = adapter", *(f"q8_0: {gate}" for gate in gates)} <= {
+            check["name"] for check in version.proof
+        }
         folder = home.resolve(version.folder)
         assert {path.name for path in folder.iterdir()} == {
             "adapter",

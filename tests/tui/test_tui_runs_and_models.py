@@ -216,7 +216,7 @@ async def test_the_scoreboard_tells_the_verdict(app: FinetuneApp, registry: Simp
         assert "110 won, 10 lost, 0 tied of 120" in shown(app, "#verdict-figures")
         assert app.screen.query_one(VerdictPanel).has_class("-judged")
         await until(pilot, lambda: len(app.screen.query_one(ExampleTable).ids) == 120)
-        assert footer(app) == ["Promote", "Roll back", "Undo", "A/B test", "Losses"]
+        assert footer(app) == ["Promote", "Roll back", "Undo", "Vote", "A/B test", "Losses"]
 
 
 async def test_examples_open_side_by_side_or_stacked(app: FinetuneApp, registry: SimpleNamespace) -> None:

@@ -10,6 +10,7 @@ from versions_kit import add_version
 from core.paths import Home
 from storage.db import Store
 from tui.views import ModelsView
+from tui.widgets.lineage import lineage, row_text
 from tui.widgets.version_details import details
 
 
@@ -30,3 +31,13 @@ def test_forgetting_is_told_where_it_was_measured(
     shown = details(version, ModelsView([version], [], {}, {}, {}), now=version.created_at).plain
     assert told in shown
     assert ("\nForgetting\n" in shown) == bool(losses)
+
+
+def test_a_version_that_gave_up_its_files_says_so(store: Store, home: Home) -> None:
+    version = replace(add_version(store, home), gguf={}, retired_at=1_700_000_000.0)
+    shown = details(version, ModelsView([version], [], {}, {}, {}), now=version.created_at).plain
+    assert "files removed: it cannot be promoted" in shown
+    assert "to save space: it cannot serve or be compared. Its adapter is kept; a training can go on from it." in shown
+    assert "No GGUF file" not in shown
+    (row,) = [row for row in lineage([version]) if row.version is not None]
+    assert "◌ v1  files removed" in row_text(row, (), lambda _: "").plain

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
+from core.config import load_config
 from core.doctor import examine
 from core.errors import FinetuneError, StoreError
 from core.paths import Home
+from core.release.ollama_serving import follow
 from core.search.places import FILE
 from storage.db import backup as backup_store
 from storage.db import backup_file, open_store
@@ -24,17 +26,40 @@ GLYPHS = {"ok": "✓", "warning": "!", "problem": "✗", "info": "·"}
 @json_option
 @with_home
 def doctor(home: Home, as_json: bool) -> None:
-    """Check the installation, the store, models, disk and memory; exit code 1 when something needs mending."""
+    """Check the installation, the store, models, disk and memory; exit code 1 when something needs mending.
+
+    An Ollama that does not agree with the store about what serves is made to follow first.
+    """
+    followed = _follow(home, as_json=as_json)
     checks = examine(home)
     if as_json:
-        print_json({"ok": all(one.state != "problem" for one in checks), "checks": [asdict(one) for one in checks]})
+        ok = all(one.state != "problem" for one in checks)
+        print_json({"ok": ok, "checks": [asdict(one) for one in checks], "followed": followed})
     else:
+        for said in followed:
+            click.echo(f"· {plain(said)}")
         for one in checks:
             click.echo(f"{GLYPHS[one.state]} {one.name}: {plain(one.detail)}")
             if one.hint:
                 click.echo(f"  → {plain(one.hint)}")
     if any(one.state == "problem" for one in checks):
         sys.exit(1)
+
+
+def _follow(home: Home, *, as_json: bool) -> list[str]:
+    """What was done so that Ollama agrees with the store; what cannot be looked at is left to the checks."""
+    if not home.store.exists():
+        return []
+    try:
+        with open_store(home.store, create=False) as store:
+            return follow(
+                store,
+                home,
+                load_config(home),
+                note=lambda text: None if as_json else click.echo(f"  {plain(text)}", err=True),
+            )
+    except FinetuneError:
+        return []
 
 
 @click.command()

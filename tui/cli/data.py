@@ -15,6 +15,7 @@ from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home
 from tui.cli.output import json_option, print_json, table, with_home
+from tui.text import plain
 
 FIELDS = (
     "prompt",
@@ -188,3 +189,6 @@ def print_stats(figures: Mapping[str, Any]) -> None:
         for one in figures["categories"]
     ]
     click.echo(table(headers, rows))
+    for watched in (one["production"] for one in figures["categories"] if one["production"]):
+        mark = {"worse": "✗", "better": "✓"}.get(watched["verdict"], "·")
+        click.echo(f"{mark} {plain(watched['why'])}")

@@ -19,7 +19,15 @@ from core.worker_report import Report
 from tui.cli.output import json_option, with_home
 from tui.text import plain
 
-_MARKS = {"started": "▶", "resumed": "▶", "lost": "✗", "refused": "✗", "cleaned": "·", "delivered": "→"}
+_MARKS = {
+    "started": "▶",
+    "resumed": "▶",
+    "lost": "✗",
+    "refused": "✗",
+    "rolled back": "↶",
+    "cleaned": "·",
+    "delivered": "→",
+}
 
 
 @click.command()

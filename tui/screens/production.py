@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.binding import Binding, BindingType
+from textual.worker import get_current_worker
 
 from storage import versions
 from storage.db import Store
@@ -14,6 +17,10 @@ from tui.screens.base import BaseScreen
 
 if TYPE_CHECKING:
     from core.loop import LearningLoop
+
+Note = Callable[[str], object]
+Change = Callable[["LearningLoop", Note], AliasChange | None]
+LARGE_BYTES: Final = 256_000_000
 
 
 class ProductionScreen(BaseScreen):
@@ -47,39 +54,88 @@ class ProductionScreen(BaseScreen):
             return self.subject is not None and self.in_production
         return super().check_action(action, parameters)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._changes: deque[tuple[Change, str]] = deque()
+        self._changing = False
+
     def action_promote(self) -> None:
         """Put the version under the cursor into production."""
         version = self.subject
         if version is not None:
-            self._change(lambda loop: loop.promote(version.id), f"promoting {version.name}")
+            self._change(
+                lambda loop, note: loop.promote(
+                    version.id, note=note, progress=_quarters(note), cancelled=_is_cancelled()
+                ),
+                f"promoting {version.name}",
+            )
 
     def action_rollback(self) -> None:
         """Put back what served before."""
         version = self.subject
         if version is not None:
-            self._change(lambda loop: loop.rollback(version.category), f"rolling back {version.category}")
+            self._change(
+                lambda loop, note: loop.rollback(version.category, note=note), f"rolling back {version.category}"
+            )
 
     def action_undo(self) -> None:
         """Take back the last promotion or roll-back of the category."""
         version = self.subject
         if version is not None:
-            self._change(lambda loop: loop.undo(version.category), f"undoing in {version.category}")
+            self._change(lambda loop, note: loop.undo(version.category, note=note), f"undoing in {version.category}")
 
-    def _change(self, change: Callable[[LearningLoop], AliasChange | None], doing: str) -> None:
-        home = self.home
+    def _change(self, change: Change, doing: str) -> None:
+        """One after the other, in the order of the keys: Ollama may need minutes for one of them."""
+        self._changes.append((change, doing))
+        if not self._changing:
+            self._next()
 
-        def work(store: Store) -> str:
+    def _next(self) -> None:
+        self._changing = bool(self._changes)
+        if not self._changing:
+            return
+        (change, doing), home = self._changes.popleft(), self.home
+        told = partial(self.call_later, self.finetune.tell)  # posting is the one thing that a thread may do here
+
+        def work() -> str:
             from core.loop import LearningLoop
 
             with LearningLoop(home) as loop:
-                done = change(loop)
-            return "Nothing is left to take back." if done is None else _sentence(store, done)
+                done = change(loop, told)
+                return "Nothing is left to take back." if done is None else _sentence(loop.store, done)
 
-        self.finetune.write(work, doing=doing, then=self._changed)
+        self.in_background(
+            work, group="production", description=doing, then=self._changed, failed=partial(self._not_changed, doing)
+        )
 
     def _changed(self, sentence: str) -> None:
         self.finetune.tell(sentence)
         self.refresh_data()
+        self.call_later(self._next)  # the task holds its place until this call has returned
+
+    def _not_changed(self, doing: str, error: BaseException) -> None:
+        self.finetune.report(error, doing)
+        self.refresh_data()
+        self.call_later(self._next)
+
+
+def _quarters(note: Note) -> Callable[[int, int], None]:
+    """Tells of every quarter of a large file."""
+    told = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        quarter = 4 * done // total if total >= LARGE_BYTES else 0
+        if quarter > told:
+            told = quarter
+            note(f"{25 * quarter} % of the file are given to Ollama.")
+
+    return progress
+
+
+def _is_cancelled() -> Callable[[], bool]:
+    """Whether the app was left meanwhile; asked in the thread that it is about."""
+    return lambda: get_current_worker().is_cancelled
 
 
 def _sentence(store: Store, change: AliasChange) -> str:

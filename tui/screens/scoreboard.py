@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
-from textual.message import Message
 from textual.worker import get_current_worker
 
 from storage.rows import AbPairRow, AbTestRow, VersionRow
+from tui.messages import AbProgress
+from tui.screens.knowing import KnowingScreen
 from tui.screens.pair import PairScreen
-from tui.screens.production import ProductionScreen
 from tui.text import safe
-from tui.views import ScoreboardView, read_pairs, read_scoreboard
+from tui.views import ScoreboardView, read_scoreboard
 from tui.widgets.ab_tables import ComparisonTable, ExampleTable
 from tui.widgets.empty import Empty
 from tui.widgets.verdict import VerdictPanel
 
+if TYPE_CHECKING:
+    from tui.comparison import ComparisonView
+
 _NO_VERSION = (("3", "open Train: a run makes a version, and tests it"), ("?", "what every key does"))
 _NO_TEST = (("a", "compare the newest version with what serves"), ("?", "what every key does"))
-
-
-class AbProgress(Message):
-    """How many prompts both arms of the running test have answered."""
-
-    def __init__(self, done: int, total: int) -> None:
-        super().__init__()
-        self.done = done
-        self.total = total
-
-    def can_replace(self, message: Message) -> bool:
-        """Only the newest count matters."""
-        return isinstance(message, AbProgress)
 
 
 class _Left(Exception):
     """The app is closing; the answers so far are kept, and the test goes on from there when it is asked for again."""
 
 
-class ScoreboardScreen(ProductionScreen):
+class ScoreboardScreen(KnowingScreen):
     """Tests on top, the verdict of the one under the cursor, and its examples."""
 
     MODE = "scoreboard"
@@ -69,6 +59,7 @@ class ScoreboardScreen(ProductionScreen):
         super().__init__()
         self._view: ScoreboardView | None = None
         self._pairs: Sequence[AbPairRow] = ()
+        self._known: ComparisonView | None = None
         self._pairs_of: tuple[int, bool] | None = None
         self._testing = ""
 
@@ -98,6 +89,25 @@ class ScoreboardScreen(ProductionScreen):
             return None
         test = self._test
         return self._view.versions.get(test.version_b) if test is not None else self._view.candidate
+
+    @property
+    def compared(self) -> AbTestRow | None:
+        """The test under the cursor, once its answers were read."""
+        return self._test if self._pairs else None
+
+    @property
+    def known(self) -> ComparisonView | None:
+        """What is known of its versions."""
+        return self._known
+
+    def version_name(self, version_id: int) -> str:
+        """A version's name."""
+        return self._view.name(version_id) if self._view is not None else f"version {version_id}"
+
+    def read_again(self) -> None:
+        """Read the tests again, and the answers of the one under the cursor."""
+        self._pairs_of = None
+        self.refresh_data()
 
     @property
     def in_production(self) -> bool:
@@ -148,32 +158,40 @@ class ScoreboardScreen(ProductionScreen):
         self.refresh_bindings()
 
     def _show_verdict(self, test: AbTestRow, view: ScoreboardView) -> None:
+        read = self._pairs_of is not None and self._pairs_of[0] == test.id
         self.query_one(VerdictPanel).show(
             test,
             baseline=view.name(test.version_a),
             candidate=view.name(test.version_b),
-            answered=len(self._pairs) if self._pairs_of is not None and self._pairs_of[0] == test.id else 0,
+            answered=len(self._pairs) if read else 0,
             min_win_rate=view.min_win_rate,
+            known=self._known if read else None,
         )
 
     def _read_pairs(self, test: AbTestRow, wanted: tuple[int, bool]) -> None:
         home = self.home
+
+        def read() -> tuple[tuple[int, bool], ComparisonView]:
+            from tui.comparison import read_comparison
+
+            return wanted, read_comparison(home, test)
+
         self.in_background(
-            lambda: (wanted, read_pairs(home, test.id)),
+            read,
             group="scoreboard.pairs",
             description="reading the examples of a test",
             then=self._show_pairs,
             in_turn=True,
         )
 
-    def _show_pairs(self, found: tuple[tuple[int, bool], Sequence[AbPairRow]]) -> None:
-        wanted, pairs = found
+    def _show_pairs(self, found: tuple[tuple[int, bool], ComparisonView]) -> None:
+        wanted, known = found
         test = self._test
         if test is None or test.id != wanted[0]:
             return
         same = self._pairs_of is not None and self._pairs_of[0] == test.id
-        self._pairs_of, self._pairs = wanted, pairs
-        self.query_one(ExampleTable).load(pairs, keep_cursor=same)
+        self._pairs_of, self._pairs, self._known = wanted, known.pairs, known
+        self.query_one(ExampleTable).load(known.pairs, keep_cursor=same)
         if self._view is not None:
             self._show_verdict(test, self._view)
         self.refresh_bindings()

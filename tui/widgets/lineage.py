@@ -106,7 +106,8 @@ class LineageTree(OptionList):
         """Show these rows; the cursor stays on its version, else goes to the one in production, else to the newest."""
         keep = self.selected_id
         options = [
-            Option(_prompt(row, production, describe), id=_option_id(row), disabled=row.version is None) for row in rows
+            Option(row_text(row, production, describe), id=_option_id(row), disabled=row.version is None)
+            for row in rows
         ]
         ids = [row.version.id if row.version is not None else None for row in rows]
         wanted = next((one for one in (keep, *production) if one is not None and one in ids), None)
@@ -135,13 +136,15 @@ def _option_id(row: LineageRow) -> str | None:
     return str(row.version.id) if row.version is not None else None
 
 
-def _prompt(row: LineageRow, production: Collection[int], describe: Callable[[VersionRow], str]) -> Content:
+def row_text(row: LineageRow, production: Collection[int], describe: Callable[[VersionRow], str]) -> Content:
+    """One line of the tree; `describe` gives what stands behind a version's name."""
     version = row.version
     if version is None:
         return safe(row.heading, "bold", one_line=True)
     in_production = version.id in production
-    mark = "★" if in_production else "●" if version.proved else "○"
-    words = "in production" if in_production else "" if version.proved else "not proved"
+    retired = version.retired_at is not None
+    mark = "★" if in_production else "◌" if retired else "●" if version.proved else "○"
+    words = "in production" if in_production else "files removed" if retired else "" if version.proved else "not proved"
     name = "v0 base" if version.number == 0 else f"v{version.number}"
     parts: list[Content] = [Content(f" {row.branch}{mark} {name}")]
     for text, style in ((words, "bold" if in_production else "dim"), (describe(version), "")):

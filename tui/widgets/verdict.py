@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -14,6 +14,9 @@ from storage.rows import AbTestRow
 from tui.text import safe
 from tui.widgets.interval_bar import IntervalBar
 from tui.words import VERDICT_GLYPHS, counted, number, odds, percent, signed
+
+if TYPE_CHECKING:
+    from tui.comparison import ComparisonView
 
 _SENTENCES: Final = {
     "promote": "Promote: the candidate is better.",
@@ -32,11 +35,13 @@ class VerdictPanel(Vertical):
     VerdictPanel IntervalBar { display: none; max-width: 72; }
     VerdictPanel.-judged IntervalBar { display: block; }
     VerdictPanel #verdict-reasons { color: $text-muted; }
+    VerdictPanel #verdict-known { color: $text-accent; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="pane")
         self.border_title = "Verdict"
+        self.border_subtitle = "d details"
 
     def compose(self) -> ComposeResult:
         """Verdict, arms, win rate with its bar, difference and costs, reasons."""
@@ -44,11 +49,26 @@ class VerdictPanel(Vertical):
         yield Static(id="verdict-arms")
         yield IntervalBar(span=(0.0, 1.0), marks=(), id="verdict-bar")
         yield Static(id="verdict-figures")
+        yield Static(id="verdict-known")
         yield Static(id="verdict-reasons")
 
-    def show(self, test: AbTestRow, *, baseline: str, candidate: str, answered: int, min_win_rate: float) -> None:
-        """Show a test; `answered` counts the prompts that both arms have answered so far."""
-        result = test.result
+    def show(
+        self,
+        test: AbTestRow,
+        *,
+        baseline: str,
+        candidate: str,
+        answered: int,
+        min_win_rate: float,
+        known: ComparisonView | None = None,
+    ) -> None:
+        """Show a test; `answered` counts the prompts that both arms have answered so far.
+
+        `known` is what is known of the two versions beyond it; where votes or shadowed requests have a say, the figures
+        are those of everything together.
+        """
+        result = (known.beyond(test) if known is not None else None) or test.result
+        self.query_one("#verdict-known", Static).update(known_lines(known, test))
         self.query_one("#verdict-line", Static).update(verdict_line(result, answered))
         self.query_one("#verdict-arms", Static).update(arms(result, baseline, candidate))
         interval = _interval(result, "interval")
@@ -95,12 +115,41 @@ def figures(result: Mapping[str, Any] | None) -> Content:
     count = int(result.get("n", 0))
     lines = [
         f"win rate {percent(result.get('win_rate'), 1)}{_range(result, 'interval', scale=100, form='.1f', unit=' %')}"
-        f" · {result.get('wins', 0)} won, {result.get('losses', 0)} lost, {result.get('ties', 0)} tied of {count}",
+        f" · {result.get('wins', 0)} won, {result.get('losses', 0)} lost, {result.get('ties', 0)} tied of {count}"
+        f"{f', {unjudged} not judged' if (unjudged := result.get('not_judged')) else ''}",
         f"score difference {signed(result.get('difference'))}{_range(result, 'difference_interval', form='+.1f')}"
         f" · evidence {odds(result.get('evidence'))}",
         f"latency × {number(result.get('latency_ratio'), 2)} · answer length × {number(result.get('length_ratio'), 2)}",
     ]
+    if result.get("known_answers"):
+        lines.append(f"right answers {percent(result.get('accuracy_a'))} → {percent(result.get('accuracy_b'))}")
+    if result.get("confidence_a") is not None and result.get("confidence_b") is not None:
+        before, after = number(result["confidence_a"], 2), number(result["confidence_b"], 2)
+        lines.append(f"confidence {before} → {after} (mean log-probability of a token)")
     return Content("\n".join(lines))
+
+
+def known_lines(known: ComparisonView | None, test: AbTestRow) -> Content:
+    """Who has decided where it was not the scores of one test alone, the candidate's rating among three versions and
+    more, and what it has forgotten; nothing where there is nothing to tell."""
+    if known is None:
+        return Content("")
+    lines: list[Content] = []
+    if (together := known.beyond(test)) is not None:
+        counts, agreement = together["sources"], together["agreement"]
+        told = (
+            f"decided by {counted(counts['votes'], 'vote')}, {counted(counts['stored'], 'stored prompt')}, "
+            f"{counted(counts['shadow'], 'shadowed request')}"
+        )
+        if agreement["n"]:
+            told += f"; people agree with {percent(agreement['share'])} of the scores"
+        lines.append(Content(told))
+    rating = next((each for each in known.ratings if each.version == test.version_b), None)
+    if rating is not None and rating.elo is not None and rating.low is not None and len(known.ratings) > 2:
+        span = f"({rating.low:+.0f} to {rating.high:+.0f})"
+        lines.append(Content(f"rating {rating.elo:+.0f} Elo over the base {span}"))
+    lines += [Content.styled("✗ ", "$text-error") + safe(text) for text in known.forgotten]
+    return Content("\n").join(lines)
 
 
 def _interval(result: Mapping[str, Any] | None, key: str) -> tuple[float, float] | None:

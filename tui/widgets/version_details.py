@@ -46,7 +46,7 @@ def details(version: VersionRow, view: ModelsView, *, now: float) -> Content:
         ("Figures on held-out prompts", _figures(version.metrics)),
         ("Forgetting", _forgetting(version.metrics)),
         ("A/B test", _test(version, view)),
-        ("Files", _files(version.gguf)),
+        ("Files", _files(version)),
         ("Proof", proof_content(version.proof)),
         ("Data", _data(version, view)),
         ("Settings", _pairs(version.settings)),
@@ -60,6 +60,8 @@ def details(version: VersionRow, view: ModelsView, *, now: float) -> Content:
 def _head(version: VersionRow, view: ModelsView, now: float) -> Content:
     alias = view.production.get(version.id)
     proved = ("✓ proved", "$text-success") if version.proved else ("✗ not proved: it cannot be promoted", "$text-error")
+    if version.retired_at is not None:
+        proved = ("files removed: it cannot be promoted", "$text-muted")
     standing = Content("not in production")
     if alias:
         standing = Content.assemble(("★ in production", "bold $text-success"), " as ", safe(alias))
@@ -96,7 +98,11 @@ def _test(version: VersionRow, view: ModelsView) -> Content:
     )
 
 
-def _files(files: Mapping[str, Mapping[str, Any]]) -> Content:
+def _files(version: VersionRow) -> Content:
+    files = version.gguf
+    if not files and version.retired_at is not None:
+        told = f"Removed on {clock(version.retired_at)} to save space: it cannot serve or be compared. "
+        return Content.styled(f"{told}Its adapter is kept; a training can go on from it.", "$text-muted")
     if not files:
         return Content.styled("No GGUF file.", "$text-muted")
     width = max(len(kind) for kind in files)

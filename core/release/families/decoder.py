@@ -136,7 +136,7 @@ class Decoder:
             yield Source(slot.hf_name, slot.gguf_name, slot.shape, slot.from_file)
 
     def slots(self, config: Mapping[str, Any]) -> Iterator[Slot]:
-        """Every tensor that both formats hold."""
+        """See `plan.Family.slots`."""
         sizes = self.sizes(config)
         yield Slot(*EMBEDDING, (sizes.rows, sizes.hidden))
         yield self.norm("model.norm", "output_norm", sizes.hidden)

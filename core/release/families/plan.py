@@ -88,6 +88,10 @@ class Family(Protocol):
         """Every tensor of the file; ExportError where one is missing, misshapen, or has no place in it."""
         ...
 
+    def slots(self, config: Mapping[str, Any]) -> Iterator[Slot]:
+        """Every tensor that both formats hold."""
+        ...
+
     def config_of(self, fields: Mapping[str, Any], tensors: Mapping[str, Values]) -> dict[str, Any]:
         """config.json of the model in a GGUF file.
 

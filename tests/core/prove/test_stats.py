@@ -9,7 +9,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import optimize, special
+from scipy import integrate, optimize, special
 from scipy import stats as scipy_stats
 
 from core.prove import stats
@@ -42,6 +42,25 @@ def test_evidence_is_the_integral_that_it_stands_for(wins: int, losses: int) -> 
 @given(st.integers(1, 400), st.integers(0, 400))
 def test_fair_tail_equals_the_binomial_survival_function(n: int, k: int) -> None:
     assert stats.fair_tail(n, k) == pytest.approx(scipy_stats.binom.sf(k - 1, n, 0.5), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("highest", [0.55, 0.65, 0.8, 0.99])
+@pytest.mark.parametrize(("wins", "losses"), [*COUNTS, (64, 36), (2, 300), (300, 2)])
+def test_a_narrower_mixture_is_the_integral_that_it_stands_for(wins: int, losses: int, highest: float) -> None:
+    def likelihood(p: float) -> float:
+        return math.exp((wins + losses) * math.log(2) + wins * math.log(p) + losses * math.log1p(-p))
+
+    peak = min(max(wins / max(1, wins + losses), 0.5), highest)
+    total = integrate.quad(likelihood, 0.5, peak, epsabs=0, limit=500)[0] if peak > 0.5 else 0.0
+    total += integrate.quad(likelihood, peak, highest, epsabs=0, limit=500)[0] if peak < highest else 0.0
+    assert stats.evidence(wins, losses, highest=highest) == pytest.approx(total / (highest - 0.5), rel=1e-6)
+
+
+def test_evidence_of_a_fair_coin_has_mean_one_at_every_length() -> None:
+    for n in (1, 5, 20, 60):
+        for highest in (0.8, 1.0):
+            mean = sum(math.comb(n, k) / 2**n * stats.evidence(k, n - k, highest=highest) for k in range(n + 1))
+            assert mean == pytest.approx(1.0, rel=1e-9)
 
 
 def test_evidence_stays_finite_for_very_long_tests() -> None:

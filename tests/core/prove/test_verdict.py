@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import Ab
-from core.prove.verdict import Figures, figures_of, judge
+from core.prove.verdict import Figures, Verdict, figures_of, judge
 from storage.rows import AbPairRow
 
 CRITERIA = Ab()
@@ -26,6 +26,7 @@ GOOD = Figures(
     latency_ratio=1.0,
     length_ratio=1.1,
     length_adjusted=0.8,
+    judged=120,
 )
 
 
@@ -41,6 +42,42 @@ def test_sixty_to_forty_needs_more_data() -> None:
     assert verdict.decision == "need more data"
     assert verdict.more is not None and verdict.more > 0
     assert any("evidence" in reason for reason in verdict.reasons)
+
+
+def test_the_wanted_win_rate_must_lie_in_the_interval_not_below_what_was_seen() -> None:
+    seen = replace(GOOD, wins=64, losses=36, ties=0, judged=100, passes_only_b=30)
+    verdict = judge(seen, CRITERIA)
+    assert verdict.decision == "promote"
+    assert (
+        "wins 64% of 100 tests (interval 48% to 78%)" in verdict.reasons[0]
+        and "65% of 100 are asked for" in verdict.reasons[0]
+    )
+    assert judge(replace(seen, wins=63, losses=37), CRITERIA).decision == "need more data"
+
+
+def test_what_was_forgotten_holds_a_winner_back_unless_that_is_allowed() -> None:
+    for figures in (GOOD, replace(GOOD, wins=3, losses=1, ties=0)):
+        assert judge(figures, CRITERIA, ["It forgets."]) == Verdict("keep", ("It forgets.",), None)
+    assert judge(GOOD, replace(CRITERIA, forgetting=False), ["It forgets."]).decision == "promote"
+
+
+def test_votes_alone_decide_where_no_validator_can() -> None:
+    voted = replace(GOOD, judged=0, success_a=0.0, success_b=0.0, passes_only_a=0, passes_only_b=0)
+    verdict = judge(voted, CRITERIA)
+    assert verdict.decision == "promote"
+    assert not any("pass rate" in reason for reason in verdict.reasons)
+
+
+def test_what_nobody_could_judge_is_told() -> None:
+    pairs = [replace(_pair(at, 75.0, 75.0, "tie", response_b="x"), judged=False) for at in range(5)]
+    figures = figures_of(pairs, 70.0)
+    assert (figures.n, figures.judged, figures.unjudged) == (0, 0, 5)
+    assert any("5 more could not be judged" in reason for reason in judge(figures, CRITERIA).reasons)
+    mixed = figures_of(
+        [*pairs, _pair(5, 40.0, 90.0, "b", response_b="x")], 70.0, winners=["b", None, "a", "b", None, "b"]
+    )
+    assert (mixed.wins, mixed.losses, mixed.ties, mixed.unjudged, mixed.judged) == (3, 1, 0, 2, 1)
+    assert (mixed.score_a, mixed.score_b, mixed.success_b) == (40.0, 90.0, 1.0)
 
 
 def test_seven_clear_wins_are_not_a_hundred_tests() -> None:

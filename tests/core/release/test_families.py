@@ -26,8 +26,9 @@ from core.release.families.llama import part_halves
 from core.release.families.plan import decimal
 from core.release.from_gguf import import_gguf
 from core.release.gguf import export_gguf
-from core.release.proof import F16, prove
+from core.release.proof import prove
 from core.release.proof_answers import kl_divergence
+from core.release.proof_bounds import F16
 from core.release.quantize import GgufFile
 from core.release.reference import Reference
 from core.release.weights import Weights
@@ -408,7 +409,7 @@ class TestParts:
         save_torch(tensors, folder / "model.safetensors")
         seen: dict[str, Any] = {}
 
-        def look(source: Path, target: Path, kind: str) -> GgufFile:
+        def look(source: Path, target: Path, kind: str, **_: object) -> GgufFile:
             seen.update({tensor.name: np.array(tensor.data) for tensor in gguf.GGUFReader(source).tensors})
             return GgufFile(target, "", 0, kind)
 

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from tiny_llama import TEMPLATE
+from tiny_llama import PROMPTS, TEMPLATE
 
+from core.backends.llamacpp import LlamaCppBackend
 from core.errors import ExportError
 from core.paths import sha256_of
+from core.release.export import Watch, export_and_prove
 from core.release.families.llama import FAMILY, interleave_halves, part_halves
 from core.release.families.rope import FREQUENCIES, factor_tensors
 from core.release.gguf import export_gguf
@@ -106,6 +108,55 @@ class TestFile:
         with pytest.raises(ExportError, match="stopped"):
             quantize(trained_file.path, tmp_path / "x.gguf", "q8_0", cancelled=lambda: True)
         assert [file.name for file in tmp_path.iterdir()] == ["bad.gguf"]
+
+    def test_a_stop_in_the_middle_leaves_nothing(self, trained: Path, trained_file: GgufFile, tmp_path: Path) -> None:
+        class Enough(Exception):
+            pass
+
+        def stop(*_: int) -> bool:
+            raise Enough
+
+        each: Any
+        for each in ({"cancelled": stop}, {"progress": stop}):
+            with pytest.raises(Enough):
+                quantize(trained_file.path, tmp_path / "x.gguf", "iq4_xs", **each)
+            with pytest.raises(Enough):
+                export_gguf(trained, tmp_path / "y.gguf", **each)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_export_tells_how_far_it_is_and_hears_a_stop(self, trained: Path, tmp_path: Path) -> None:
+        class Stop(Exception):
+            pass
+
+        class Watching(Watch):
+            def __init__(self, until: str) -> None:
+                self.until = until
+                self.told: list[tuple[str, int, int]] = []
+
+            def progress(self, what: str, done: int, total: int) -> None:
+                self.told.append((what, done, total))
+                if what.startswith(self.until):
+                    raise Stop
+
+        stages = ("Writing the model", "Quantising q8_0", "Proving q8_0")
+        with LlamaCppBackend(threads=1) as backend:
+            for until in stages:
+                watch = Watching(until)
+                folder = tmp_path / until
+                with pytest.raises(Stop):
+                    export_and_prove(
+                        trained,
+                        folder,
+                        name="t",
+                        kinds=["q8_0"],
+                        prompts=PROMPTS,
+                        backend=backend,
+                        note=lambda _: None,
+                        watch=watch,
+                    )
+                seen = [what.split(",")[0] for what, _, _ in watch.told]
+                assert list(dict.fromkeys(seen)) == list(stages[: stages.index(until) + 1])
+                assert not list(folder.glob(".*"))  # nothing half written
 
 
 @pytest.mark.process

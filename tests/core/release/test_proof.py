@@ -13,7 +13,8 @@ from tiny_llama import PROMPTS, TEMPLATE, UNKNOWN_PROMPTS, rewrite
 from core.backends.llamacpp import LlamaCppBackend
 from core.errors import ProofError
 from core.release import layered
-from core.release.proof import ProofCheck, prove
+from core.release.proof import prove
+from core.release.proof_check import ProofCheck
 from core.release.quantize import GgufFile, quantize
 
 pytestmark = pytest.mark.process
@@ -38,7 +39,7 @@ def test_good_files_pass(
         trained, trained_file.path, ALL_PROMPTS, backend, kind="f16", progress=lambda *done: seen.append(done)
     )
     assert failed(checks) == set()
-    assert len(checks) == 10
+    assert len(checks) == 13
     assert seen == [(done, 14) for done in range(1, 15)]  # the answers of both sides
     assert "7 ended" in checks[-1].detail
     assert failed(prove(llama3, llama3_file.path, ALL_PROMPTS, backend, kind="f16")) == set()

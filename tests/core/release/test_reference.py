@@ -138,6 +138,7 @@ def test_scores_in_pieces(name: str, folder_of: Make, monkeypatch: pytest.Monkey
     expected = swept(folder_of(name), memory=0)
     monkeypatch.setattr(layered, "_HEAD_ITEMS", 64 * 50)
     monkeypatch.setattr(reference, "_SCORES_AT_ONCE", 5000)
+    monkeypatch.setattr(reference, "_ROWS", 1)
     found = swept(folder_of(name), memory=0)
     assert all(np.allclose(first, second, atol=1e-5) for first, second in zip(expected, found, strict=True))
     scores = next(Reference(folder_of(name), memory=0).sweep(SEQUENCES))

@@ -116,8 +116,9 @@ def rewrite(
     *,
     fields: Mapping[str, Any] | None = None,
     tensors: Callable[[str, Any], Any] = lambda name, values: values,
+    more: Mapping[str, Any] | None = None,
 ) -> Path:
-    """A copy of a GGUF file with other fields, or other tensors (None leaves one out)."""
+    """A copy of a GGUF file with other fields, or other tensors (None leaves one out), or with more of them."""
     import gguf
 
     reader = gguf.GGUFReader(source)
@@ -131,6 +132,8 @@ def rewrite(
         values = tensors(tensor.name, np.array(tensor.data))
         if values is not None:
             writer.add_tensor(tensor.name, values)
+    for name, values in (more or {}).items():
+        writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

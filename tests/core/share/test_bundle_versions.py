@@ -16,7 +16,7 @@ import pytest
 from share_kit import Person, person
 from versions_kit import CHECK, add_version
 
-from core.config import Config
+from core.config import Config, Publish
 from core.errors import FinetuneError
 from core.paths import sha256_of
 from core.release.export import Export
@@ -24,6 +24,7 @@ from core.release.files import file_problem, version_problem
 from core.release.promote import reconcile
 from core.release.quantize import GgufFile
 from core.release.registry import Origin, register, staging
+from core.release.retention import clean_up_files
 from storage import versions
 from storage.rows import VersionRow
 
@@ -296,6 +297,28 @@ def test_what_is_no_gguf_is_left_out(ann: Person, bob: Person, tmp_path: Path) -
     report = bob.take(altered(tmp_path / "a.zip", tmp_path / "b.zip", swap))
     assert "no GGUF file" in report.left_out["ft-demo-erd-v1"]
     assert bob.versions() == [] and not list(bob.home.models.rglob("*.gguf"))
+
+
+def test_a_version_without_files_stays_behind_and_is_known_again(ann: Person, tmp_path: Path) -> None:
+    """What a bundle brings back is the version that gave up its files, not another one beside it."""
+    ann.record("shop", verdict="good")
+    first = trained(ann, 1, b"one")
+    trained(ann, 2, b"two", first)
+    ann.bundle(tmp_path / "whole.zip")
+    clean_up_files(ann.store, ann.home, Config(publish=Publish(keep_versions=1)), now=9.0)
+    sent = ann.bundle(tmp_path / "less.zip")
+    assert sent.versions == ("ft-demo-erd-v2",)
+    assert sent.left_out["ft-demo-erd-v1"].endswith("its files were removed to save space")
+    ann.take(tmp_path / "whole.zip")
+    assert [version.name for version in versions.list_versions(ann.store)] == ["ft-demo-erd-v1", "ft-demo-erd-v2"]
+    carl = person(tmp_path / "carl")
+    carl.take(tmp_path / "less.zip")
+    carl.take(tmp_path / "whole.zip")
+    assert len(versions.list_versions(carl.store)) == 2
+    (ann.home.resolve(first.folder) / "version.json").write_text("no JSON")
+    ann.take(tmp_path / "whole.zip")  # then nothing tells that it is the same
+    assert len(versions.list_versions(ann.store)) == 3
+    carl.store.close()
 
 
 KILLED = """

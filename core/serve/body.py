@@ -1,0 +1,96 @@
+"""The JSON body of a request: read once, and passed on byte for byte but for the model's name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from core.serve.replies import Refused
+
+_decode: Final = json.JSONDecoder().raw_decode
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_NAMES: Final = ("model", "name")
+_EXAMPLE: Final = 'Send a JSON object like {"model": "…", …}.'
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's fields, and where in its text the model is named."""
+
+    text: str
+    fields: Mapping[str, Any]
+    model: str
+    places: Sequence[tuple[int, int]]
+
+    def for_model(self, name: str) -> bytes:
+        """The body with another name of the model; everything else stays as it came."""
+        text = self.text
+        if name != self.model:
+            for start, end in reversed(self.places):
+                text = text[:start] + json.dumps(name) + text[end:]
+        return text.encode()
+
+
+def read_body(data: bytes) -> Body:
+    """Reads the body of a request. Raises Refused (400) for what is no JSON object or names no model.
+
+    The last of several `model` fields counts, in any case, as it does for Ollama; `name` is what it was called before.
+    """
+    try:
+        text = data.decode()
+        fields, spans = _object(text)
+    except UnicodeDecodeError as error:
+        raise Refused(400, f"The body is not UTF-8 (byte {error.start}).", hint=_EXAMPLE) from error
+    except RecursionError as error:
+        raise Refused(400, "The body is nested too deeply.", hint=_EXAMPLE) from error
+    except ValueError as error:
+        raise Refused(400, f"The body is no JSON: {str(error)[:100]}.", hint=_EXAMPLE) from error
+    for wanted in _NAMES:
+        named = [key for key in fields if key.lower() == wanted]
+        if not named:
+            continue
+        model = fields[named[-1]]
+        if not isinstance(model, str) or not model.strip():
+            raise Refused(400, "`model` must be the name of a model.", hint="GET /api/tags lists them.")
+        return Body(text, fields, model, [(start, end) for key, start, end in spans if key in named])
+    raise Refused(400, "The body names no model.", hint=_EXAMPLE)
+
+
+def _object(text: str) -> tuple[dict[str, Any], list[tuple[str, int, int]]]:
+    """The fields of a JSON object and where the value of each stands. Raises ValueError and RecursionError."""
+    fields: dict[str, Any] = {}
+    spans: list[tuple[str, int, int]] = []
+    at = _expect(text, _skip(text, 0), "{")
+    if text[at : at + 1] == "}":
+        at += 1
+    else:
+        while True:
+            key, at = _decode(text, at)
+            if not isinstance(key, str):
+                raise ValueError(f"a field's name is missing at {at}")
+            start = _expect(text, _skip(text, at), ":")
+            fields[key], at = _decode(text, start)
+            spans.append((key, start, at))
+            at = _skip(text, at)
+            if text[at : at + 1] == "}":
+                at += 1
+                break
+            at = _expect(text, at, ",")
+    if _skip(text, at) != len(text):
+        raise ValueError(f"more follows at {at}")
+    return fields, spans
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _expect(text: str, at: int, sign: str) -> int:
+    """Where the next thing stands after a sign and white space."""
+    if text[at : at + 1] != sign:
+        raise ValueError(f"`{sign}` is missing at {at}")
+    return _skip(text, at + 1)

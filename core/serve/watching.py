@@ -1,0 +1,73 @@
+"""What a gateway does beside answering: looks how production does, and keeps Ollama in step with the store."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from core.errors import FinetuneError
+from core.loop import LearningLoop
+from core.paths import Home
+from core.prove.watch import watch_all
+from core.release.ollama_serving import follow
+
+LOOK_SECONDS: Final = 60.0
+
+
+class Watching:
+    """A thread with a loop of its own. A version that does worse than the one before is rolled back where that is
+    on (`core.prove.watch`); with `follows` Ollama is pointed at what the store says, for the case that it was away."""
+
+    def __init__(self, home: Home, *, follows: bool, say: Callable[[str], None]) -> None:
+        self._home = home
+        self._follows = follows
+        self._say = say
+        self._stop = threading.Event()
+        self._said: set[str] = set()
+        self._thread = threading.Thread(target=self._work, name="watching", daemon=True)
+
+    def start(self) -> None:
+        """Begins with a first look."""
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Ends after the look at hand, or without it when that takes long."""
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join, 5.0)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                with LearningLoop(self._home) as loop:
+                    seen = -1
+                    while not self._stop.is_set():
+                        if (version := loop.store.data_version()) != seen:
+                            seen = version
+                            self._tell(self._rolled_back(loop))
+                        if self._follows:
+                            self._tell(follow(loop.store, loop.home, loop.config))
+                        self._stop.wait(LOOK_SECONDS)
+                    return
+            except Exception as error:  # noqa: BLE001 - the boundary of the thread: it says what it is, and goes on
+                known = isinstance(error, FinetuneError)
+                self._tell([str(error) if known else f"Watching failed: {type(error).__name__}: {error}"])
+            if self._stop.wait(LOOK_SECONDS):
+                return
+
+    def _rolled_back(self, loop: LearningLoop) -> Iterator[str]:
+        for acted in watch_all(loop, now=time.time()):
+            category = acted.watch.category
+            if acted.problem:
+                yield f"{category}: {acted.watch.why} {acted.problem}"
+            elif acted.change is not None:
+                yield f"{category}: {loop.version(acted.change.to_version).name} serves again. {acted.watch.why}"
+
+    def _tell(self, lines: Iterator[str] | list[str]) -> None:
+        """Says each line once; a fault that stays is not said again."""
+        for line in lines:
+            if line not in self._said:
+                self._said.add(line)
+                self._say(line)

@@ -1,0 +1,89 @@
+"""Promoting from the app while Ollama takes its time: nothing waits, every step is told, keys keep their order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from test_tui_runs_and_models import a_version, opened, until
+
+from core.errors import ExportError
+from core.loop import LearningLoop
+from core.paths import Home
+from storage import aliases
+from storage.db import Store
+from storage.rows import AliasChange
+from tui.app import FinetuneApp
+from tui.screens import production
+
+
+def toasts(app: FinetuneApp) -> list[str]:
+    return [str(note.message) for note in app._notifications]
+
+
+async def test_the_app_goes_on_while_ollama_is_given_the_file(
+    app: FinetuneApp, store: Store, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = a_version(store, home, 1, None)
+    two = a_version(store, home, 2, one)
+    given, real = threading.Event(), LearningLoop.promote
+
+    def promote(
+        self: LearningLoop,
+        version_id: int,
+        *,
+        note: Callable[[str], object],
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> AliasChange:
+        note(f"Giving version {version_id} to Ollama.")
+        progress(600_000_000, 1_000_000_000)
+        assert given.wait(20.0) and not cancelled()
+        return real(self, version_id)
+
+    monkeypatch.setattr(LearningLoop, "promote", promote)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot, "5", "models")
+        await pilot.press("G")
+        await until(pilot, lambda: app.screen.subject is not None and app.screen.subject.id == two)  # type: ignore[attr-defined]
+        await pilot.press("p")
+        await until(pilot, lambda: f"Giving version {two} to Ollama." in toasts(app))
+        await until(pilot, lambda: "50 % of the file are given to Ollama." in toasts(app))
+        await pilot.press("k", "p")  # waits for the first
+        await opened(pilot, "1", "dashboard")  # other screens work meanwhile
+        await opened(pilot, "5", "models")
+        assert aliases.list_aliases(store) == []
+        given.set()
+        await until(pilot, lambda: len(aliases.history(store, "ft-erd")) == 2)
+        await until(pilot, lambda: any("now answers with ft-demo-erd-v1" in text for text in toasts(app)))
+        assert [change.to_version for change in aliases.history(store, "ft-erd")] == [one, two]
+
+
+async def test_a_refusal_is_told_and_the_next_key_works(
+    app: FinetuneApp, store: Store, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_version(store, home, 1, None)
+    asked: list[int] = []
+
+    def promote(self: LearningLoop, version_id: int, **_: object) -> AliasChange:
+        asked.append(version_id)
+        raise ExportError("answers: other ones.", title="It does not hold in Ollama", hint="Update Ollama.")
+
+    monkeypatch.setattr(LearningLoop, "promote", promote)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot, "5", "models")
+        await until(pilot, lambda: app.screen.subject is not None)  # type: ignore[attr-defined]
+        for count in (1, 2):
+            await pilot.press("p")
+            await until(pilot, lambda count=count: len(asked) == count)  # type: ignore[misc]
+        await until(pilot, lambda: "answers: other ones.\nUpdate Ollama." in toasts(app))
+
+
+def test_a_small_file_is_not_told_by_quarters() -> None:
+    told: list[str] = []
+    progress = production._quarters(told.append)
+    progress(5, 10)
+    for done in range(0, 1_001, 10):
+        progress(done * 1_000_000, 1_000_000_000)
+    assert told == [f"{part} % of the file are given to Ollama." for part in (25, 50, 75, 100)]

@@ -1,0 +1,174 @@
+"""Blind votes in the app, used by the keys that a person presses."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from core.config import Ab
+from core.paths import Home
+from core.prove.ab import result_of
+from core.prove.voting import sitting
+from storage import ab_tests, ab_votes, versions
+from storage.db import Store
+from storage.rows import AbPairRow
+from tui.app import FinetuneApp
+from tui.screens.ab_details import AbDetailsScreen
+from tui.screens.help import HelpScreen
+from tui.screens.vote import VoteScreen
+
+HOSTILE = "[/x] [bold]y[/bold] \x1b[31m\x07"
+NAMES = ("ft-demo-erd-v0", "ft-demo-erd-v1")
+
+
+def a_version(store: Store, home: Home, number: int) -> int:
+    folder = f"models/demo/erd/v{number}"
+    (home.root / folder).mkdir(parents=True)
+    (home.root / folder / "f16.gguf").write_bytes(b"GGUF")
+    added = versions.add(
+        store, created_at=float(number), name=NAMES[number], category="erd", base_model="demo", number=number,
+        run_id=None, parent_id=None, dataset_id=None, folder=folder, settings={}, code_version="0",
+    )  # fmt: skip
+    file = {"path": f"{folder}/f16.gguf", "sha256": hashlib.sha256(b"GGUF").hexdigest(), "bytes": 4}
+    versions.update(store, added, gguf={"f16": file}, proof=[], proved=True)
+    return added
+
+
+@pytest.fixture
+def compared(store: Store, home: Home) -> SimpleNamespace:
+    """Two versions with six different answers each, of which the candidate's score higher, and two equal ones."""
+    a, b = a_version(store, home, 0), a_version(store, home, 1)
+    test = ab_tests.start(store, created_at=1.0, category="erd", version_a=a, version_b=b, seed=3, settings={})
+    pairs = [
+        AbPairRow(test, at, None, f"Prompt {at} {HOSTILE}", f"first {at} {HOSTILE}",
+                  f"first {at} {HOSTILE}" if at > 5 else f"second {at}", 40.0, 40.0 if at > 5 else 90.0, 0.1, 0.1, 5, 5,
+                  "tie" if at > 5 else "b")
+        for at in range(8)
+    ]  # fmt: skip
+    ab_tests.add_pairs(store, pairs)
+    ab_tests.finish(store, test, {**result_of(pairs, 70.0, Ab(), seed=0), "summary": "s"}, 2.0)
+    return SimpleNamespace(a=a, b=b, test=test, order=sitting(store, a, b).questions)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for what a worker brings; screens that are not there yet count as not yet."""
+    end = time.monotonic() + seconds
+    while True:
+        await pilot.pause(0.02)
+        try:
+            if condition():
+                return
+        except Exception:  # noqa: BLE001  a widget that is not composed yet
+            pass
+        assert time.monotonic() < end, "it never came"
+
+
+def shown(app: FinetuneApp, selector: str) -> str:
+    return str(app.screen.query_one(selector, Static).visual)
+
+
+async def voting(app: FinetuneApp, pilot: Pilot[None]) -> None:
+    await pilot.press("4")
+    await until(pilot, lambda: len(app.screen.query_one("#ab-pairs").ids) == 8)  # type: ignore[attr-defined]
+    await pilot.press("v")
+    await until(pilot, lambda: isinstance(app.screen, VoteScreen) and "to go" in shown(app, "#vote-head"))
+
+
+def said(store: Store, test: int) -> list[tuple[int, str]]:
+    return [(vote.position, vote.choice) for vote in ab_votes.in_force(store, [test])]
+
+
+async def test_votes_are_kept_by_arm_and_revealed_only_afterwards(
+    app: FinetuneApp, compared: SimpleNamespace, store: Store
+) -> None:
+    first, second = compared.order[:2]
+    async with app.run_test(size=(140, 40)) as pilot:
+        await voting(app, pilot)
+        assert "6 pairs of 6 to go" in shown(app, "#vote-head")
+        everything = "".join(str(one.visual) for one in app.screen.query(Static))
+        assert not any(name in everything for name in NAMES) and "90.0" not in everything
+        assert f"{'second' if first.swapped else 'first'} {first.position}" in shown(app, "#vote-text-left")
+        await pilot.press("1")
+        await until(pilot, lambda: said(store, compared.test))
+        assert said(store, compared.test) == [(first.position, "b" if first.swapped else "a")]
+        told = shown(app, "#vote-last")
+        assert told.startswith("You said: 1 is better. 1 was ft-demo-erd-v")
+        assert all(name in told for name in NAMES) and "(score 90.0)" in told and "The scores say" in told
+        assert f"Prompt {second.position}" in shown(app, "#vote-question")
+        await pilot.press("2", "t", "b", "n", "s")
+        await until(pilot, lambda: len(said(store, compared.test)) == 6)
+        choices = [choice for _, choice in said(store, compared.test)]
+        assert choices[1:] == ["a" if second.swapped else "b", "tie", "both_good", "both_bad", "skip"]
+        assert "Nothing is left to vote on" in shown(app, "#vote-head")
+        assert [vote.swapped for vote in ab_votes.in_force(store, [compared.test])] == [
+            question.swapped for question in compared.order
+        ]
+        await pilot.press("1")
+        assert len(said(store, compared.test)) == 6
+
+
+async def test_undo_asks_again_as_often_as_there_are_votes(
+    app: FinetuneApp, compared: SimpleNamespace, store: Store
+) -> None:
+    first, second = compared.order[:2]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await voting(app, pilot)
+        await pilot.press("1", "2", "u")
+        await until(pilot, lambda: len(said(store, compared.test)) == 1)
+        await until(pilot, lambda: f"Prompt {second.position}" in shown(app, "#vote-question"))
+        assert "Taken back" in shown(app, "#vote-last") and "5 pairs of 6" in shown(app, "#vote-head")
+        await pilot.press("u")
+        await until(pilot, lambda: f"Prompt {first.position}" in shown(app, "#vote-question"))
+        await pilot.press("u")
+        await until(pilot, lambda: "Nothing is left" in shown(app, "#vote-last"))
+        assert said(store, compared.test) == []
+        await pilot.press("t", "escape")
+        await until(pilot, lambda: not isinstance(app.screen, VoteScreen))
+        await pilot.press("v")
+        await until(pilot, lambda: "5 pairs of 6 to go" in shown(app, "#vote-head"))
+        await pilot.press("u")
+        await until(pilot, lambda: "6 pairs of 6 to go" in shown(app, "#vote-head"))
+
+
+async def test_answers_stand_side_by_side_or_stacked_and_harm_nobody(
+    app: FinetuneApp, compared: SimpleNamespace
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await voting(app, pilot)
+        left, right = app.screen.query_one("#vote-left").region, app.screen.query_one("#vote-right").region
+        assert left.x == right.x and left.y < right.y and right.height > 2
+        assert "[/x] [bold]y[/bold] ␛[31m␇" in shown(app, "#vote-question")
+        await pilot.resize_terminal(140, 40)
+        await until(
+            pilot, lambda: app.screen.query_one("#vote-left").region.y == app.screen.query_one("#vote-right").region.y
+        )
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        text = "".join(str(one.visual) for one in app.screen.query(Static))
+        assert "Both good" in text and "Take the last vote back" in text
+
+
+async def test_the_scoreboard_tells_what_people_changed(
+    app: FinetuneApp, compared: SimpleNamespace, store: Store
+) -> None:
+    async with app.run_test(size=(140, 40)) as pilot:
+        await voting(app, pilot)
+        for question in compared.order[:3]:
+            await pilot.press("2" if question.swapped else "1")
+        await pilot.press("escape")
+        await until(pilot, lambda: "3 won, 3 lost, 2 tied of 8" in shown(app, "#verdict-figures"))
+        assert "decided by 3 votes, 5 stored prompts" in shown(app, "#verdict-known")
+        assert "people agree with 0 % of the scores" in shown(app, "#verdict-known")
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, AbDetailsScreen))
+        told = shown(app, "#details-text")
+        assert "3 baseline" in told and "agree on 0 of 3 pairs" in told
+        assert "ft-demo-erd-v1" in told and "the base" in told and "By category" in told
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, AbDetailsScreen))
