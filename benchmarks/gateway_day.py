@@ -34,13 +34,14 @@ from core.loop import LearningLoop
 from core.paths import Home
 from storage import ab_tests, deployments, responses
 from storage.db import integrity_problems
-from storage.rows import EventFilter
 
 ROOT = Path(__file__).parents[1]
 CATEGORY, ALIAS = "erd", "ft-erd"
 ERA = "0.40.2"
 QUICK = {"epochs": 1, "ab_prompts": 10, "quantize": ["q8_0"], "score_prompts": 0}
 PATIENCE = 120.0
+PIECE_SECONDS = 0.05
+"""What the double of Ollama takes for a piece of its answer."""
 
 
 @dataclass(slots=True)
@@ -119,13 +120,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def prepare(home: Home, note: str = "") -> tuple[str, str]:
+def prepare(home: Home) -> tuple[str, str]:
     """A home with feedback and two proved versions; their names."""
     load_seed(home)
     names = []
     with LearningLoop(home) as loop:
         for seed in (0, 1):
-            print(f"training version {seed + 1} {note}", flush=True)
+            print(f"training version {seed + 1}", flush=True)
             run = loop.run(loop.start_run(CATEGORY, settings=QUICK, seed=seed, background=False))
             if run.version_id is None or not loop.version(run.version_id).proved:
                 raise RuntimeError(f"run {run.id} is {run.status}: {run.error}")
@@ -198,12 +199,12 @@ async def applications(url: str, requests: int, at_once: int, seen: Seen) -> Non
 
 
 async def disturb(
-    gateway: Process, ollama: Process, home: Home, names: tuple[str, str], requests: int, kills: int, seen: Seen
+    gateway: Process, ollama: Process, *, home: Home, candidate: str, requests: int, kills: int, seen: Seen
 ) -> int:
     """Kills both in turn at random moments and switches the alias twice; how many switches were made."""
     rng = random.Random(kills)
     moments: list[tuple[float, str]] = [(rng.uniform(0.03, 0.97) * requests, "kill") for _ in range(kills)]
-    moments += [(requests / 3, f"promote {names[1]}"), (2 * requests / 3, f"rollback {CATEGORY}")]
+    moments += [(requests / 3, f"promote {candidate}"), (2 * requests / 3, f"rollback {CATEGORY}")]
     switches = 0
     for moment, what in sorted(moments):
         while seen.done < moment:
@@ -217,13 +218,13 @@ async def disturb(
     return switches
 
 
-def outcome(home: Home, url: str, seen: Seen, names: tuple[str, str]) -> tuple[int, int, list[str]]:
+def outcome(home: Home, url: str, seen: Seen) -> tuple[int, int, list[str]]:
     """Responses recorded, prompts shadowed, and what does not hold."""
     problems: list[str] = []
     with LearningLoop(home) as loop:
-        known = {row.id: row for row in responses.list_responses(loop.store)}
-        missing = [number for key, number in seen.answered.items() if key not in known]
-        unlinked = [row.note for key, row in known.items() if key in seen.answered and row.event_id is None]
+        rows = {key: responses.get(loop.store, key) for key in seen.answered}
+        missing = [seen.answered[key] for key, row in rows.items() if row is None]
+        unlinked = [row.note for row in rows.values() if row is not None and row.event_id is None]
         if missing:
             problems.append(f"{len(missing)} answered requests were not recorded, as {missing[:5]}")
         if unlinked:
@@ -247,9 +248,8 @@ def outcome(home: Home, url: str, seen: Seen, names: tuple[str, str]) -> tuple[i
             for test in ab_tests.list_tests(loop.store, CATEGORY)
             if test.source == "shadow"
         )
-        problems += integrity_problems(home.store)
+        problems += integrity_problems(loop.store)
         stored = loop.store.value("SELECT count(*) FROM events WHERE source = 'gateway'")
-    _ = EventFilter
     return int(stored), shadowed, problems
 
 
@@ -261,7 +261,7 @@ def day(folder: Path, requests: int, at_once: int, kills: int) -> Outcome:
     os.environ["OLLAMA_HOST"] = ollama_url
     names = prepare(home)
     store = folder / "ollama"
-    double = [sys.executable, "-m", "tests.fake_ollama", "--era", ERA, "--store", str(store)]
+    double = [sys.executable, str(ROOT / "tests" / "fake_ollama"), "--era", ERA, "--store", str(store)]
     double += ["--port", ollama_url.rpartition(":")[2], "--answers"]
     publishing = Process([*double, "llamacpp"], folder / "ollama.txt", ollama_url)
     publishing.start()
@@ -270,7 +270,7 @@ def day(folder: Path, requests: int, at_once: int, kills: int) -> Outcome:
         if found.returncode:
             raise RuntimeError(f"{step}: {found.stdout}{found.stderr}")
     publishing.end()
-    ollama = Process([*double, "echo"], folder / "ollama.txt", ollama_url)
+    ollama = Process([*double, "echo", "--delay", str(PIECE_SECONDS)], folder / "ollama.txt", ollama_url)
     serve = [sys.executable, "-m", "tui", "--home", str(home.root), "serve", "--port", url.rpartition(":")[2]]
     gateway = Process(serve, folder / "gateway.txt", url)
     ollama.start()
@@ -279,7 +279,9 @@ def day(folder: Path, requests: int, at_once: int, kills: int) -> Outcome:
     started = time.monotonic()
 
     async def run() -> int:
-        switching = asyncio.create_task(disturb(gateway, ollama, home, names, requests, kills, seen))
+        switching = asyncio.create_task(
+            disturb(gateway, ollama, home=home, candidate=names[1], requests=requests, kills=kills, seen=seen)
+        )
         await applications(url, requests, at_once, seen)
         return await switching
 
@@ -287,7 +289,7 @@ def day(folder: Path, requests: int, at_once: int, kills: int) -> Outcome:
     seconds = time.monotonic() - started
     time.sleep(5)  # the candidate answers what waits
     ended = gateway.end()
-    recorded, shadowed, problems = outcome(home, ollama_url, seen, names)
+    recorded, shadowed, problems = outcome(home, ollama_url, seen)
     ollama.end()
     if ended:
         problems.append(f"the gateway ended with {ended}")

@@ -21,8 +21,10 @@ from storage.db import Store
 ELO: Final = 400 / math.log(10)
 """Elo points of one unit of θ: 400 points are odds of ten to one."""
 PRIOR_SD: Final = 3.0
-"""Standard deviation of the normal prior on every θ, used only where the likelihood has no finite maximum. It is weak:
-odds of 20 : 1 lie within it."""
+"""Standard deviation of the normal prior on every θ and on η, used only where the likelihood has no finite maximum. It
+is weak: odds of 20 : 1 lie within it."""
+_ENDLESS: Final = 15.0
+"""A parameter that grows beyond this, odds of three million to one, would grow for ever."""
 _ITERATIONS: Final = 200
 _PRECISE: Final = 1e-12
 
@@ -100,42 +102,41 @@ def games_of(store: Store, category: str) -> Games:
 def fit(games: Games, anchor: int) -> Fit:
     """The maximum of the likelihood over all that is linked to `anchor` by outcomes.
 
-    With a weak normal prior on θ, and on η where all or none of a separated set are ties, when no finite maximum is
-    there: some part of the graph then only wins, or only ties are known (Ford 1957).
+    With a weak normal prior when no finite maximum is there: some part of the graph then only wins (Ford 1957), or
+    never loses and its ties could as well come from an ever greater tie parameter.
     """
     linked = _reached(games, anchor, one_way=False)
     inside = {pair: counts for pair, counts in games.items() if pair[0] in linked and any(counts)}
     names = [anchor, *sorted(linked - {anchor})]
-    wins = sum(counts[0] + counts[1] for counts in inside.values())
-    ties = sum(counts[2] for counts in inside.values())
-    separated = wins > 0 and not _strong(inside, anchor, linked)
-    prior = 1 / PRIOR_SD**2 if separated or not wins else 0.0
-    model = _Model(names, inside, with_ties=ties > 0, prior=prior, tie_prior=0.0 if wins else 1 / PRIOR_SD**2)
-    values, covariance = model.maximum()
+    ties = any(counts[2] for counts in inside.values())
+    found = _Model(names, inside, with_ties=ties, prior=0.0).maximum() if _strong(inside, anchor, linked) else None
+    separated = found is None
+    if found is None:
+        found = _Model(names, inside, with_ties=ties, prior=1 / PRIOR_SD**2).maximum()
+    assert found is not None  # with a prior there is always a maximum, and a near one
+    values, covariance = found
     count = len(names) - 1
     errors = [math.sqrt(max(0.0, covariance[at][at])) for at in range(count)]
     return Fit(
         dict(zip(names, [0.0, *values[:count]], strict=True)),
         dict(zip(names, [0.0, *errors], strict=True)),
         math.exp(values[count]) if ties else 0.0,
-        separated or not wins,
+        separated,
     )
 
 
 class _Model:
     """The log-likelihood of θ (all but the anchor's) and, with ties, η after them."""
 
-    def __init__(self, names: Sequence[int], games: Games, *, with_ties: bool, prior: float, tie_prior: float) -> None:
+    def __init__(self, names: Sequence[int], games: Games, *, with_ties: bool, prior: float) -> None:
         places = {name: place - 1 for place, name in enumerate(names)}
         self.games = [(places[i], places[j], *counts) for (i, j), counts in games.items()]
         self.size = len(names) - 1 + with_ties
         self.tie_at = self.size - 1 if with_ties else None
-        self.priors = [prior] * self.size
-        if self.tie_at is not None:
-            self.priors[self.tie_at] = tie_prior
+        self.prior = prior
 
-    def maximum(self) -> tuple[list[float], list[list[float]]]:
-        """The values at the maximum and the inverse of the information there."""
+    def maximum(self) -> tuple[list[float], list[list[float]]] | None:
+        """The values at the maximum and the inverse of the information there; None where there is no finite one."""
         values = [0.0] * self.size
         current, gradient, information = self.at(values)
         for _ in range(_ITERATIONS):
@@ -148,6 +149,8 @@ class _Model:
                     break
                 scale /= 2
             values, (current, gradient, information) = tried, found
+            if not self.prior and max(map(abs, values), default=0.0) > _ENDLESS:
+                return None
             if scale * max((abs(move[0]) for move in step), default=0.0) < _PRECISE:
                 break
         unit = [[float(row == column) for column in range(self.size)] for row in range(self.size)]
@@ -157,9 +160,9 @@ class _Model:
         """Log-likelihood (with priors), its gradient, and the information."""
         size, tie_at = self.size, self.tie_at
         total = 0.0
-        gradient = [-prior * value for prior, value in zip(self.priors, values, strict=True)]
-        information = [[self.priors[row] * (row == column) for column in range(size)] for row in range(size)]
-        total -= sum(prior * value * value for prior, value in zip(self.priors, values, strict=True)) / 2
+        gradient = [-self.prior * value for value in values]
+        information = [[self.prior * (row == column) for column in range(size)] for row in range(size)]
+        total -= self.prior * sum(value * value for value in values) / 2
         for i, j, wins, losses, ties in self.games:
             first, second = (values[i] if i >= 0 else 0.0), (values[j] if j >= 0 else 0.0)
             logs = [first, second] + ([values[tie_at] + (first + second) / 2] if tie_at is not None else [])

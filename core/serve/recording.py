@@ -30,6 +30,7 @@ from storage.responses import ResponseRow
 _BATCH: Final = 200
 _JUDGING_SECONDS: Final = 0.5
 """After this long, what is judged is stored before more is judged, so that a slow validator holds up its own."""
+_GATHER_SECONDS: Final = 0.3
 _LOOK_SECONDS: Final = 5.0
 """How often segments are looked for that another process has left."""
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -144,7 +145,8 @@ class Recording:
             self.problem = ""
             if self._deadline is not None:
                 return False
-            self.journal.wake.wait(_LOOK_SECONDS)
+            if self.journal.wake.wait(_LOOK_SECONDS):
+                self._gather()
             return True
         try:
             self._record_all(recorder, segment)
@@ -161,10 +163,20 @@ class Recording:
         if segment.damaged:
             self._say(f"{segment.path.name} had {segment.damaged} damaged lines, which were left out.")
         self.problem = ""
+        own = segment.path not in self._before
         self._before.discard(segment.path)
         if not self._before:
             self.caught_up.set()
+        if own:
+            self._gather()
         return True
+
+    def _gather(self) -> None:
+        """Lets answers come together: one transaction for many costs little, and requests at work share the processor
+        with this thread more seldom."""
+        until = time.monotonic() + _GATHER_SECONDS
+        while self._deadline is None and self.journal.waiting < _BATCH and time.monotonic() < until:
+            time.sleep(_GATHER_SECONDS / 10)
 
     def _record_all(self, recorder: Recorder, segment: Segment) -> None:
         for batch in segment.batches(_BATCH):

@@ -37,7 +37,7 @@ GRACE_SECONDS: Final = 30
 """How long answers that have begun may go on after the gateway was told to end."""
 
 _ASK_SECONDS: Final = 2.0
-_SWITCH_SECONDS: Final = 0.0005
+_SWITCH_SECONDS: Final = 0.0001
 
 Say = Callable[[str], None]
 

@@ -52,7 +52,6 @@ async def test_the_app_goes_on_while_ollama_is_given_the_file(
         await until(pilot, lambda: "50 % of the file are given to Ollama." in toasts(app))
         await pilot.press("k", "p")  # waits for the first
         await opened(pilot, "1", "dashboard")  # other screens work meanwhile
-        await opened(pilot, "5", "models")
         assert aliases.list_aliases(store) == []
         given.set()
         await until(pilot, lambda: len(aliases.history(store, "ft-erd")) == 2)

@@ -61,5 +61,6 @@ def _greet(serving: Serving) -> None:
             f'\'{{"model": "{model}", "messages": [{{"role": "user", "content": "…"}}]}}\''
         )
     else:
-        click.echo("  No version was promoted yet: what Ollama holds is passed on by its name.")
+        rest = "what Ollama holds is passed on by its name" if serving.upstream else "finetune-tui train makes one"
+        click.echo(f"  No version was promoted yet: {rest}.")
     click.echo("  ctrl+c ends it.")

@@ -123,7 +123,10 @@ def test_who_wins_everything_is_held_by_a_weak_prior_and_it_is_said() -> None:
     assert found.separated and 1.0 < found.theta[2] < 6.0 and found.errors[2] > 1.0
     only_ties = fit({(1, 2): (0, 0, 5)}, 1)
     assert only_ties.separated and only_ties.theta[2] == pytest.approx(0.0, abs=1e-9)
-    assert not fit({(1, 2): (0, 8, 1)}, 1).separated  # a tie leads both ways
+    # A tie may come from closeness or from a great tie parameter: only what else is known of that one tells.
+    assert fit({(1, 2): (0, 8, 1)}, 1).separated
+    pinned = fit({(1, 2): (0, 8, 1), (2, 3): (5, 4, 2)}, 1)
+    assert not pinned.separated and 1.0 < pinned.theta[2] < 6.0
 
 
 def test_who_never_met_the_rest_has_no_rating() -> None:

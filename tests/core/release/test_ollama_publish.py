@@ -47,8 +47,23 @@ def helping(backend: LlamaCppBackend, trained_file: GgufFile) -> Help:
     return Help(local=EchoLocal(backend, trained_file))
 
 
+_OPENED: list[OllamaApi] = []
+
+
+@pytest.fixture(autouse=True)
+def closing() -> Iterator[None]:
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
+
+def client(url: str) -> OllamaApi:
+    _OPENED.append(OllamaApi(url))
+    return _OPENED[-1]
+
+
 def publisher(store: Store, home: Home, url: str, using: Help, **more: Any) -> Publisher:
-    return Publisher(store, home, config_for(url, **more), OllamaApi(url), using=using)
+    return Publisher(store, home, config_for(url, **more), client(url), using=using)
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -114,10 +129,10 @@ def test_what_is_not_the_version_is_refused_and_leaves_nothing(
         assert not said  # a fault that this way of publishing never meets
     set_faults(url)
     if said:
-        assert OllamaApi(url).digest_of(version.name) is None
+        assert client(url).digest_of(version.name) is None
         assert deployments.list_deployments(store) == []
     row = giving.publish(version)  # nothing of what went wrong stays in the way
-    assert row.digest == OllamaApi(url).digest_of(version.name)
+    assert row.digest == client(url).digest_of(version.name)
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -143,7 +158,7 @@ def test_ollama_that_ends_in_the_middle_is_said_and_the_next_time_is_whole(
                 assert (step == "render_only" and era == "0.24.0") or step in ("chat", "digest_of"), step
     with fake_ollama(era, tmp_path / "server") as url:
         row = publisher(store, home, url, Help(local=EchoLocal(backend, trained_file))).publish(version)
-        assert row.digest == OllamaApi(url).digest_of(version.name)
+        assert row.digest == client(url).digest_of(version.name)
 
 
 def test_a_new_version_of_ollama_gets_the_models_in_its_own_way_and_back(
@@ -155,7 +170,7 @@ def test_a_new_version_of_ollama_gets_the_models_in_its_own_way_and_back(
             port = int(url.rpartition(":")[2])
             giving = publisher(store, home, url, Help(local=EchoLocal(backend, trained_file)))
             rows.append(giving.publish(version))
-            shown = OllamaApi(url).show(version.name)
+            shown = client(url).show(version.name)
             assert shown.template.startswith("{{ define") == (MODES[era] == "go")
             sent = len(asked_of(url, "/api/create"))
             assert sent == (era != "0.33.0")  # the mode is the same, so nothing is to be done
@@ -176,7 +191,7 @@ def test_names_of_one_file_are_all_given_anew_when_the_way_changes(
     with fake_ollama("0.34.1", tmp_path / "server", port=port) as url:
         publisher(store, home, url, using).publish(second)
         assert {row.mode for row in deployments.list_deployments(store)} == {"native"}
-        assert OllamaApi(url).show(first.name).template == OllamaApi(url).show(second.name).template
+        assert client(url).show(first.name).template == client(url).show(second.name).template
 
 
 def test_a_rewritten_file_is_let_pass_where_ollama_rewrites_all(
@@ -207,7 +222,7 @@ def test_settings_that_changed_are_given_anew(
     giving = publisher(store, home, url, helping, stop=("###", '"end"'), temperature=0.7)
     assert giving.standing(version) is None
     row = giving.publish(version)
-    assert OllamaApi(url).show(row.name).parameters["stop"] == ["###", '"end"']
+    assert client(url).show(row.name).parameters["stop"] == ["###", '"end"']
     assert giving.standing(version) == row
 
 
@@ -232,7 +247,7 @@ def test_an_upload_can_be_stopped(store: Store, home: Home, url: str, helping: H
 
 def test_taking_a_version_out_again(store: Store, home: Home, url: str, helping: Help, version: VersionRow) -> None:
     publisher(store, home, url, helping).publish(version)
-    api = OllamaApi(url)
+    api = client(url)
     assert unpublish(store, version, api) and api.digest_of(version.name) is None
     assert deployments.list_deployments(store) == []
     assert not unpublish(store, version, api)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from gateway_kit import wait_for
 from recording_kit import AT, event_count, exchange, in_store, journal_of, left_behind, segments
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -231,6 +232,7 @@ def test_feedback_for_what_an_earlier_process_answered(home: Home, monkeypatch: 
     assert gateway.say(id=said.id, verdict="good")[0] == 202
     gateway.recording.start()
     assert gateway.recording.caught_up.wait(20.0)
+    wait_for(lambda: not gateway.journal.waiting)
     status, told = gateway.say(id=said.id, verdict="good")
     assert (status, told["changed"]) == (200, False)
     gateway.close()
