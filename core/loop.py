@@ -13,7 +13,7 @@ from core import next_step as advice
 from core import statistics, training
 from core.capture.import_rows import Counts, ImportOptions
 from core.capture.record import Recorded, Recorder
-from core.categories import category, load_categories
+from core.categories import Category, category, load_categories
 from core.checks import Check
 from core.config import load_config
 from core.dispatch import Dispatcher
@@ -256,7 +256,8 @@ class LearningLoop(LoopVersions):
         if self._counted is None or self._counted[0] != key:
             found = events.category_counts(self.store, now=time.time())
             self._counted = key, {one.category: one for one in found}
-        return advice.next_step(self.store, self.config, category_name, self._counted[1].get(category_name))
+        own = self.categories.get(category_name) or Category(category_name, category_name)
+        return advice.next_step(self.store, self.config, own, self._counted[1].get(category_name))
 
     def doctor(self) -> list[Check]:
         """Whether everything stands, with a hint where it does not."""

@@ -10,6 +10,7 @@ from core.categories import Category, category
 from core.config import Config
 from core.errors import NotFoundError
 from core.paths import Home
+from core.prove.pooled import standing
 from core.release import promote as release
 from core.release import registry
 from core.release.ollama_publish import Help, Note
@@ -113,7 +114,9 @@ class LoopVersions:
 
         Raises ProofError, ConflictError, ExportError or BackendError with nothing changed; see `core.release.switch`.
         """
-        test = self.latest_test(version_id)
+        candidate = self.version(version_id)
+        own = self.categories.get(candidate.category) or Category(candidate.category, candidate.category)
+        test = standing(self.store, self.config, own, candidate)
         evidence = {key: test[key] for key in ("test_id", "summary", "verdict", "evidence")} if test else {}
         using = Help(note, progress, cancelled)
         return self.switch.promote(version_id, who=who, why=why, evidence=evidence, using=using)

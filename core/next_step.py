@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from core.categories import Category
 from core.config import Config
+from core.prove.pooled import standing
 from core.prove.verdict import half_width
 from core.prove.watch import watch
 from core.release.promote import serving
-from storage import ab_tests, datasets, runs, versions
+from storage import datasets, runs, versions
 from storage.db import Store
 from storage.rows import CategoryCounts, RunRow, VersionRow
 
@@ -28,37 +30,39 @@ _STAGE_WORDS: Mapping[str, str] = {
 }
 
 
-def next_step(store: Store, config: Config, category: str, counts: CategoryCounts | None) -> str:
+def next_step(store: Store, config: Config, own: Category, counts: CategoryCounts | None) -> str:
     """One sentence for the dashboard; the letter in brackets is the key. `counts` is None without any event.
 
     Counts are read, and the answers of what serves where it was promoted, so that it costs little: how many examples
     really pass the gate is what the form shows.
     """
+    category = own.name
     if counts is None or counts.total == 0:
         return "Record or import some outputs first."
     newest = runs.list_runs(store, category=category, limit=1)
     if newest and newest[0].status in ("queued", "running", "stopped", "failed", "lost"):
         return _of_run(newest[0])
-    watched = watch(store, config, category, now=time.time())
+    watched = watch(store, config, category, success_score=own.success_score, now=time.time())
     if watched.verdict == "worse" and watched.old is not None:
         return f"What serves does worse than {watched.old.version} did before: roll it back under Models (r)."
     candidate = _candidate(store, config, category)
     if candidate is not None:
-        said = _of_candidate(store, candidate)
+        said = _of_candidate(store, config, own, candidate)
         if said:
             return said
     return _of_examples(store, category, counts)
 
 
-def stage(store: Store, config: Config, category: str, counts: CategoryCounts) -> LoopStage:
+def stage(store: Store, config: Config, own: Category, counts: CategoryCounts) -> LoopStage:
     """Where the loop stands for a category; "promoting" waits for the person's word, "failed" for a resume."""
+    category = own.name
     newest = runs.list_runs(store, category=category, limit=1)
     if newest and newest[0].status in ("queued", "running"):
         return _LOOP_STAGES.get(newest[0].stage, "training")
     if newest and newest[0].status in ("stopped", "failed", "lost"):
         return "failed"
     candidate = _candidate(store, config, category)
-    result = _latest_result(store, candidate) if candidate is not None and candidate.proved else None
+    result = standing(store, config, own, candidate) if candidate is not None and candidate.proved else None
     if result is not None and result["verdict"] == "promote":
         return "promoting"
     if _fresh(store, category, counts) >= ENOUGH_TO_TRAIN:
@@ -88,19 +92,13 @@ def _candidate(store: Store, config: Config, category: str) -> VersionRow | None
     return None if now_serving is not None and now_serving.id == newest.id else newest
 
 
-def _of_candidate(store: Store, version: VersionRow) -> str:
+def _of_candidate(store: Store, config: Config, own: Category, version: VersionRow) -> str:
     if not version.proved:
         return f"v{version.number} did not pass its proof: look at it under Models, or train again (t)."
-    result = _latest_result(store, version)
+    result = standing(store, config, own, version)
     if result is None:
         return f"v{version.number} is trained: compare it with what serves (a)."
     return _of_result(version, result)
-
-
-def _latest_result(store: Store, version: VersionRow) -> Mapping[str, Any] | None:
-    """The result of the newest finished test that had the version as candidate."""
-    tests = ab_tests.list_tests(store, version.category)
-    return next((test.result for test in tests if test.version_b == version.id and test.result), None)
 
 
 def _of_result(version: VersionRow, result: Mapping[str, Any]) -> str:

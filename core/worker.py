@@ -150,7 +150,7 @@ class Worker:
         settings = loop_of(own, self.loop.config)
 
         def waits(text: str) -> Waiting:
-            return Waiting(own.name, stage(self.loop.store, self.loop.config, own.name, counts), text)
+            return Waiting(own.name, stage(self.loop.store, self.loop.config, own, counts), text)
 
         try:
             base = training.named_base(own.base_model, self.loop.home)

@@ -18,7 +18,8 @@ An event that was only sent to test a hook has `"test": true` and the number 0. 
 "Of the version" are run_id, version, version_id, base_model and metrics (figures alone), as far as there is a version;
 after a promotion or rollback it is the one that serves now. `from` and `to` are names of versions, `from` null before
 the first; `undo` is true where the change took back one of the other kind. Errors are told in the program's words,
-`why` in the user's; `evidence` holds the figures that a change was made on. No prompt and no answer is ever part of an event.
+`why` in the user's; `evidence` holds the figures that a change was made on. No prompt and no answer is ever part of an
+event.
 """
 
 from __future__ import annotations

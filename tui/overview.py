@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.categories import load_categories
+from core.categories import Category, load_categories
 from core.config import load_config
 from core.errors import FinetuneError
 from core.paths import Home
@@ -90,11 +90,12 @@ def _advice(store: Store, home: Home, counts: Sequence[CategoryCounts]) -> dict[
     from core.next_step import next_step, stage
 
     try:
-        config = load_config(home)
-        return {
-            one.category: (stage(store, config, one.category, one), next_step(store, config, one.category, one))
-            for one in counts
-        }
+        config, known = load_config(home), load_categories(home)
+        found: dict[str, tuple[str, str]] = {}
+        for one in counts:
+            own = known.get(one.category) or Category(one.category, one.category)
+            found[one.category] = stage(store, config, own, one), next_step(store, config, own, one)
+        return found
     except FinetuneError as error:
         return {one.category: ("", str(error)) for one in counts}
 

@@ -153,16 +153,16 @@ def result_of(
     success_score: float,
     criteria: Ab,
     *,
-    seed: int,
+    seed: int | None,
     forgotten: Sequence[str] = (),
     winners: Sequence[Winner | None] | None = None,
 ) -> dict[str, Any]:
     """The stored result of a test: figures, intervals and verdict, as JSON values.
 
     `interval` is the confidence sequence of `win_rate` (a tie counts one half); `difference` is the mean of score b
-    minus score a over the judged pairs, with Student's t interval and, beside it, a bootstrap one. Scores, pass rates
-    and what follows from them are None where no pair is judged. `forgotten` and `winners` are those of `judge` and
-    `figures_of`.
+    minus score a over the judged pairs, with Student's t interval and, beside it, a bootstrap one, which needs a seed
+    and is None without. Scores, pass rates and what follows from them are None where no pair is judged. `forgotten` and
+    `winners` are those of `judge` and `figures_of`.
     """
     figures = figures_of(pairs, success_score, winners=winners)
     verdict = judge(figures, criteria, forgotten)
@@ -184,7 +184,7 @@ def result_of(
         "score_b": figures.score_b if scored else None,
         "difference": figures.score_b - figures.score_a if scored else None,
         "difference_interval": _bounded(stats.mean_interval(differences)),
-        "difference_bootstrap": _bounded(stats.bootstrap_interval(differences, seed=seed)),
+        "difference_bootstrap": None if seed is None else _bounded(stats.bootstrap_interval(differences, seed=seed)),
         "success_a": figures.success_a if scored else None,
         "success_b": figures.success_b if scored else None,
         "passes_only_a": figures.passes_only_a,

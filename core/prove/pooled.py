@@ -33,7 +33,7 @@ from core.select.split import prompt_hash
 from storage import ab_tests, ab_votes, versions
 from storage.ab_votes import AbVoteRow, VoteChoice
 from storage.db import Store
-from storage.rows import AbPairRow, AbTestRow, TestSource, Winner
+from storage.rows import AbPairRow, AbTestRow, TestSource, VersionRow, Winner
 
 _WINNERS: Final[Mapping[str, Winner]] = {"a": "a", "b": "b", "tie": "tie", "both_good": "tie", "both_bad": "tie"}
 _OTHER: Final[Mapping[Winner, Winner]] = {"a": "b", "b": "a", "tie": "tie"}
@@ -173,14 +173,17 @@ def _turned(pair: AbPairRow) -> AbPairRow:
     )
 
 
-def pooled(store: Store, config: Config, category: Category, pool: Pool) -> dict[str, Any]:
-    """The result of a pool, as that of a test, with `sources`, `agreement` and the ids of its `tests`."""
+def pooled(store: Store, config: Config, category: Category, pool: Pool, *, bootstrap: bool = True) -> dict[str, Any]:
+    """The result of a pool, as that of a test, with `sources`, `agreement` and the ids of its `tests`.
+
+    Without `bootstrap` it takes milliseconds, and lacks that one interval.
+    """
     name_a, name_b = (versions.get(store, each).name for each in (pool.version_a, pool.version_b))
     result = result_of(
         pool.pairs,
         category.success_score,
         config.ab,
-        seed=pool.tests[-1].seed if pool.tests else 0,
+        seed=(pool.tests[-1].seed if pool.tests else 0) if bootstrap else None,
         forgotten=forgotten_by(store, pool.version_b),
         winners=pool.winners,
     )
@@ -193,6 +196,23 @@ def pooled(store: Store, config: Config, category: Category, pool: Pool) -> dict
         "agreement": pool.agreement(),
         "tests": [test.id for test in pool.tests],
     }
+
+
+def standing(store: Store, config: Config, category: Category, candidate: VersionRow) -> Mapping[str, Any] | None:
+    """What is known of a candidate against the version it was last tested with, with `test_id`; None without a test.
+
+    Where there are votes or shadowed requests it is the pooled result, else that of the test itself.
+    """
+    own = [test for test in ab_tests.list_tests(store, category.name) if test.version_b == candidate.id]
+    latest = next((test for test in own if test.result is not None or test.source == "shadow"), None)
+    if latest is None:
+        return None
+    known = ab_tests.between(store, latest.version_a, candidate.id)
+    more = any(test.source == "shadow" for test in known) or ab_votes.in_force(store, [test.id for test in known])
+    if not more:
+        return {**(latest.result or {}), "test_id": latest.id}
+    pool = outcomes(store, latest.version_a, candidate.id)
+    return {**pooled(store, config, category, pool, bootstrap=False), "test_id": latest.id} if pool.outcomes else None
 
 
 def settle(

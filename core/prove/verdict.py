@@ -199,9 +199,11 @@ def _failed_guards(figures: Figures, criteria: Ab) -> tuple[str, ...]:
 def _for_it(figures: Figures, criteria: Ab) -> tuple[str, ...]:
     low, high = _interval(figures, criteria)
     passing = [f"The pass rate goes from {figures.success_a:.0%} to {figures.success_b:.0%}."] if figures.judged else []
+    reached = figures.win_rate >= criteria.min_win_rate
+    asked = f"{criteria.min_win_rate:.0%} of {criteria.min_tests} are asked for"
     return (
-        f"It wins {figures.win_rate:.0%} of {figures.n} tests (interval {low:.0%} to {high:.0%}); "
-        f"{criteria.min_win_rate:.0%} of {criteria.min_tests} are asked for.",
+        f"It wins {figures.win_rate:.0%} of {figures.n} tests (interval {low:.0%} to {high:.0%}); {asked}"
+        f"{'' if reached else ', which the interval does not exclude'}.",
         f"The evidence that it is better is {odds(for_promotion(figures.wins, figures.losses))}.",
         *passing,
         f"It takes {figures.latency_ratio:.2f} × as long, with answers {figures.length_ratio:.2f} × as long; at equal "

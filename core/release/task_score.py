@@ -6,9 +6,10 @@ for; so the task itself is measured, and not only the distributions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any, Final
 
 from core.backends.backend import Backend, Message, Sampling
@@ -18,7 +19,10 @@ from core.validate.validator import Validator
 
 MOST_QUESTIONS: Final = 24
 MOST_DROP: Final = 5.0
-"""Points of 100 that the mean score of a file may fall below that of the unquantised one."""
+"""Points of 100 that the mean score of a file may fall below that of the unquantised one …"""
+MOST_ERRORS: Final = 2.0
+"""… or this many standard errors of the difference, if that is more: where an answer is right or wrong, two of 24 that
+turn over are 8 points and say nothing yet."""
 
 Progress = Callable[[int, int], None]
 
@@ -61,11 +65,13 @@ class TaskScore:
             return None
         before, after = fmean(a for a, _ in pairs), fmean(b for _, b in pairs)
         drop = before - after
+        error = stdev([a - b for a, b in pairs]) / math.sqrt(len(pairs)) if len(pairs) > 1 else 0.0
+        bound = max(MOST_DROP, MOST_ERRORS * error)
         return ProofCheck(
             "task score",
-            drop <= MOST_DROP,
+            drop <= bound,
             drop,
-            MOST_DROP,
+            bound,
             f"mean score {after:.1f} on {len(pairs)} prompts, unquantised {before:.1f}",
         )
 

@@ -201,7 +201,7 @@ def test_the_loop_reconciles_when_it_opens_a_home_first(home: Home) -> None:
 def test_the_stage_follows_the_loop(loop: LearningLoop) -> None:
     def stage() -> str:
         (counts,) = events.category_counts(loop.store, now=time.time())
-        return next_step.stage(loop.store, loop.config, "erd", counts)
+        return next_step.stage(loop.store, loop.config, loop.categories["erd"], counts)
 
     record(loop, 3, score=95.0)
     assert stage() == "collecting"

@@ -17,6 +17,7 @@ from tui.text import plain
 from tui.words import number, percent
 
 _CELL = 60
+_MOST_PATTERNS = 9
 
 
 @click.command()
@@ -123,6 +124,9 @@ def _show_parts(parts: Sequence[Mapping[str, Any]]) -> None:
     patterns = [part for part in parts if part["kind"] == "pattern"]
     if not patterns:
         return
+    rest = max(0, len(patterns) - _MOST_PATTERNS)
+    # The last one stands for what never failed: what the others are compared with.
+    shown = [*patterns[: _MOST_PATTERNS - 1], patterns[-1]] if rest else patterns
     headers = ("tests", "win rate", "score", "success", "what used to fail")
     rows = [
         (
@@ -132,9 +136,10 @@ def _show_parts(parts: Sequence[Mapping[str, Any]]) -> None:
             f"{percent(part['success_a'])} → {percent(part['success_b'])}",
             str(part["name"])[:_CELL],
         )
-        for part in patterns
+        for part in shown
     ]
-    click.echo(f"\n{table(headers, rows)}\n")
+    more = f"{rest} more patterns: --json\n" if rest else ""
+    click.echo(f"\n{table(headers, rows)}\n{more}")
 
 
 def _show_ratings(report: Mapping[str, Any]) -> None:
