@@ -15,7 +15,7 @@ def definition(category: Category) -> str:
     lines = [f"[categories.{category.name}]"]
     for entry in fields(Category):
         value = getattr(category, entry.name)
-        if entry.name not in ("name", "preset") and value not in ("", {}):
+        if entry.name not in ("name", "preset") and value not in ("", {}, ()):
             lines.append(f"{entry.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
 
