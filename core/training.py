@@ -11,6 +11,7 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from core.backends.by_name import OLLAMA
 from core.categories import Category, select_of
 from core.config import Config
 from core.errors import ConflictError, FinetuneError, RunError
@@ -21,7 +22,7 @@ from core.select.batch import LARGEST
 from core.train.checkpoints import ADAPTER
 from core.train.config import TrainSettings, configured
 from core.train.preflight import Preflight, preflight
-from core.train.presets import OLLAMA, BaseModel, resolve_base
+from core.train.presets import BaseModel, resolve_base
 from core.train.search_space import LEARNING_RATES
 from core.triggers import Outlook
 from storage import ab_tests, datasets, events, runs, versions

@@ -55,8 +55,9 @@ def look_at(home: Home, base: str) -> BaseLook:
 
 def _held_by(base: str) -> str:
     """Where the GGUF file of a base model is that would be made ready at the start; empty where there is none."""
+    from core.backends.by_name import OLLAMA
     from core.backends.ollama_store import find
-    from core.train.presets import OLLAMA, PRESETS
+    from core.train.presets import PRESETS
 
     preset = PRESETS.get(base.lower())
     if preset is None:

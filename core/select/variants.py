@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from core.backends.by_name import ModelsByName, in_ollama
 from core.categories import Category
 from core.config import Select
 from core.errors import ConfigError
@@ -120,13 +121,15 @@ def _paraphraser(constants: Select, home: Home) -> Iterator[Paraphraser | None]:
     if not constants.augment_model or not BY_MODEL & set(methods_of(constants.augment_methods)):
         yield None
         return
-    from core.backends.llamacpp import LlamaCppBackend
-
-    path = Path(constants.augment_model).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"select.augment_model: there is no file {path}.", hint="Name a GGUF file or remove the key.")
-    with LlamaCppBackend(log=home.logs / "llamacpp.txt") as backend:
-        yield BackendParaphraser(backend, str(path))
+    model = constants.augment_model
+    if in_ollama(model) is None:
+        path = Path(model).expanduser()
+        if not path.is_file():
+            hint = "Name a GGUF file or ollama:NAME, or remove the key."
+            raise ConfigError(f"select.augment_model: there is no file {path}.", hint=hint)
+        model = str(path)
+    with ModelsByName(log=home.logs / "llamacpp.txt") as backend:
+        yield BackendParaphraser(backend, model)
 
 
 def _apart(made: Sequence[Variant], others: Sequence[tuple[str, str]], floor: float) -> tuple[list[Variant], int]:

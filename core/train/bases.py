@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from core.backends.by_name import OLLAMA
 from core.errors import FinetuneError
 from core.train.base_model import read_config
 from core.train.config import TrainSettings, configured
 from core.train.footprint import Device
 from core.train.gguf_base import made_bases
 from core.train.memory import detect_device, estimate
-from core.train.presets import OLLAMA, PRESETS, Preset, downloaded, resolve_base
+from core.train.presets import PRESETS, Preset, downloaded, resolve_base
 
 if TYPE_CHECKING:
     from core.backends.ollama_store import HeldModel

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assets import ASSETS
+from core.backends.by_name import OLLAMA, in_ollama
 from core.config import close_names
 from core.errors import ModelError
 from core.train.base_model import check_model_folder, read_config
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from core.paths import Home
 
 __all__ = [
-    "OLLAMA",
     "PRESETS",
     "BaseModel",
     "Preset",
@@ -31,7 +31,6 @@ __all__ = [
     "safe_name",
 ]
 
-OLLAMA: Final = "ollama:"
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 Note = Callable[[str], None]
@@ -58,8 +57,8 @@ def resolve_base(name_or_path: str, home: Home, *, make: bool = True, note: Note
     preset = PRESETS.get(wanted.lower())
     if preset is not None:
         base = _of_preset(preset, home, make, note)
-    elif wanted.lower().startswith(OLLAMA):
-        base = _of_ollama(wanted[len(OLLAMA) :], home, make, note)
+    elif (held := in_ollama(wanted)) is not None:
+        base = _of_ollama(held, home, make, note)
     elif wanted and (path := _existing(wanted)) is not None:
         base = _of_file(path, home, make, note) if _is_gguf(path) else _of_folder(path)
     elif wanted.lower().endswith(".gguf"):

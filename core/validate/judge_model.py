@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.backends.by_name import in_ollama
 from core.errors import ModelError
 from core.paths import locate_home
 
@@ -19,22 +20,24 @@ _opened: list[Backend] = []
 
 
 def shared_backend() -> Backend:
-    """The embedded llama.cpp of this process, opened by the first call and closed at exit."""
+    """What answers for the judges of this process, opened by the first call and closed at exit."""
     with _LOCK:
         if not _opened:
-            from core.backends.llamacpp import LlamaCppBackend
+            from core.backends.by_name import ModelsByName
 
-            backend = LlamaCppBackend()
+            backend = ModelsByName()
             atexit.register(backend.close)
             _opened.append(backend)
         return _opened[0]
 
 
 def model_file(model: str) -> str:
-    """The GGUF file of a judge: a path, or the name of a version in the user's home folder.
+    """The model of a judge as `ModelsByName` takes it; given as a path, as `ollama:NAME`, or by the name of a version.
 
     Raises a FinetuneError when there is no such file, version or export.
     """
+    if in_ollama(model) is not None:
+        return model
     if not model.endswith(".gguf") and "/" not in model:
         return _file_of_version(model)
     path = Path(model).expanduser()

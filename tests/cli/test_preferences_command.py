@@ -119,7 +119,7 @@ class Fake:
 def test_candidates_of_a_file_and_of_a_version(
     store: Store, home: Home, answered: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.cli.candidates.LlamaCppBackend", Fake)
+    monkeypatch.setattr("tui.cli.candidates.ModelsByName", Fake)
     file = tmp_path / "mine.gguf"
     file.write_bytes(b"GGUF")
     done = as_json(candidates, "erd", "--model", str(file), "--n", "2")

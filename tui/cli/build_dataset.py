@@ -25,7 +25,7 @@ _NAMED = (".md", ".markdown", ".txt", ".rst")
 @click.command("build-dataset")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--category", required=True, help="Kind of task that the examples are for, for example api_docs.")
-@click.option("--model", help="The teacher: a GGUF file, or the name of a version. Needed unless --dry-run.")
+@click.option("--model", help="The teacher: a GGUF file, ollama:NAME, or the name of a version.")
 @click.option("--notes", default="", metavar="FILE|TEXT", help="What the examples should be like, in your words.")
 @click.option(
     "--max-chunks",
@@ -77,7 +77,7 @@ def build_dataset(
             raise FinetuneError(
                 "No teacher was named.",
                 title="Nothing was built",
-                hint="Add --model with a GGUF file or the name of a version, or --dry-run to count only.",
+                hint="Add --model with a GGUF file, ollama:NAME or the name of a version, or --dry-run to count only.",
             )
         else:
             report = _run(loop, builder, folder, model, quiet=as_json)
@@ -92,7 +92,7 @@ def build_dataset(
 
 
 def _run(loop: LearningLoop, builder: Builder, folder: Path, model: str, *, quiet: bool) -> BuildReport:
-    from core.backends.llamacpp import LlamaCppBackend
+    from core.backends.by_name import ModelsByName
 
     path, name = teacher_file(loop.store, loop.home, model)
     line = ProgressLine(enabled=not quiet)
@@ -102,7 +102,7 @@ def _run(loop: LearningLoop, builder: Builder, folder: Path, model: str, *, quie
         line.show(f"chunk {report.chunks + 1:,} of {total:,} · {report.made:,} made · {refused:,} refused · {at}")
 
     try:
-        with LlamaCppBackend(num_ctx=max(NUM_CTX, loop.config.publish.num_ctx)) as backend:
+        with ModelsByName(num_ctx=max(NUM_CTX, loop.config.publish.num_ctx)) as backend:
             return builder.run(folder, Teacher(backend, path, name), progress=show)
     finally:
         line.clear()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import click
 
-from core.backends.llamacpp import LlamaCppBackend
+from core.backends.by_name import ModelsByName, in_ollama
 from core.capture.candidates import LEAST_TEMPERATURE, Candidates, candidate_prompts, generate
 from core.capture.record import Recorder
 from core.categories import category, load_categories
@@ -26,13 +26,13 @@ _TITLE = "No answers were generated"
 
 
 class _Model(NamedTuple):
-    path: Path
+    model: str
     name: str
 
 
 @click.command()
 @click.argument("category_name", metavar="CATEGORY")
-@click.option("--model", help="A GGUF file, or a version by its name (default: what serves the category).")
+@click.option("--model", help="A GGUF file, ollama:NAME, or a version by its name (default: what serves the category).")
 @click.option("--n", type=click.IntRange(2, 5), help="Answers to each prompt (default: select.candidates).")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many prompts.")
 @click.option(
@@ -69,11 +69,11 @@ def candidates(
         chosen = _model(store, home, config, own.name, model)
         prompts = candidate_prompts(store, config, own, limit)
         recorder = Recorder(store, home, config, categories)
-        with LlamaCppBackend(num_ctx=config.publish.num_ctx) as backend:
+        with ModelsByName(num_ctx=config.publish.num_ctx) as backend:
             done = generate(
                 recorder,
                 backend,
-                str(chosen.path),
+                chosen.model,
                 prompts,
                 name=chosen.name,
                 n=n,
@@ -89,13 +89,15 @@ def candidates(
 
 
 def _model(store: Store, home: Home, config: Config, category_name: str, named: str | None) -> _Model:
+    if named is not None and (held := in_ollama(named)) is not None:
+        return _Model(named, held)
     if named is not None and (named.endswith(".gguf") or Path(named).is_file()):
         path = Path(named)
         if not path.is_file():
             raise FinetuneError(
                 f"There is no file {path}.", title=_TITLE, hint="Give a GGUF file, or the name of a version."
             )
-        return _Model(path.absolute(), path.stem)
+        return _Model(str(path.absolute()), path.stem)
     version = serving(store, config, category_name) if named is None else find(store, named)
     if version is None:
         raise FinetuneError(
@@ -107,7 +109,7 @@ def _model(store: Store, home: Home, config: Config, category_name: str, named: 
     problem = file_problem(home, version, kind, thorough=False)
     if problem is not None:
         raise FinetuneError(f"{problem}.", title=_TITLE, hint="Choose another version: finetune-tui models")
-    return _Model(gguf_path(home, version, kind), version.name)
+    return _Model(str(gguf_path(home, version, kind)), version.name)
 
 
 def _show(category_name: str, model: str, done: Candidates) -> None:

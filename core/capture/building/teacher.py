@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from core.backends.backend import Backend, Message, Sampling
+from core.backends.by_name import in_ollama
 from core.capture.building.chunks import Chunk
 from core.capture.building.prompts import (
     UnreadableError,
@@ -92,10 +93,13 @@ def _why(error: UnreadableError, cut: bool) -> str:
 
 
 def teacher_file(store: Store, home: Home, model: str) -> tuple[str, str]:
-    """The GGUF file of a teacher, given as a path or as the name of a version, and the name to write beside examples.
+    """A teacher as `ModelsByName` takes it, and the name to write beside examples.
 
-    Raises ModelError or NotFoundError when there is none.
+    It is given as a path, as `ollama:NAME`, or by the name of a version. Raises ModelError or NotFoundError when there is
+    no such file or version.
     """
+    if (named := in_ollama(model)) is not None:
+        return model, named
     if model.endswith(".gguf") or "/" in model:
         path = Path(model).expanduser().absolute()
         if not path.is_file():
