@@ -15,19 +15,17 @@ import asyncio
 import json
 import os
 import random
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import aiohttp
 
+from benchmarks.gateway_kit import PATIENCE, ROOT, Process, free_port
 from benchmarks.record import append
 from core.demo import load_seed
 from core.loop import LearningLoop
@@ -35,11 +33,9 @@ from core.paths import Home
 from storage import ab_tests, deployments, responses
 from storage.db import integrity_problems
 
-ROOT = Path(__file__).parents[1]
 CATEGORY, ALIAS = "erd", "ft-erd"
 ERA = "0.40.2"
 QUICK = {"epochs": 1, "ab_prompts": 10, "quantize": ["q8_0"], "score_prompts": 0}
-PATIENCE = 120.0
 PIECE_SECONDS = 0.05
 """What the double of Ollama takes for a piece of its answer."""
 
@@ -68,56 +64,6 @@ class Outcome:
     switches: int
     seconds: float
     problems: tuple[str, ...]
-
-
-class Process:
-    """A program that is started again whenever it was killed."""
-
-    def __init__(self, command: Sequence[str], log: Path, url: str) -> None:
-        self.command = list(command)
-        self.url = url
-        self.killed = 0
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Starts it and returns when its port is open."""
-        with self._log.open("ab") as log:
-            environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-            self._process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=ROOT
-            )
-        port = int(self.url.rpartition(":")[2])
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            if self._process.poll() is not None:
-                raise RuntimeError(f"{self.command} ended with {self._process.returncode}; see {self._log}")
-            time.sleep(0.05)
-        raise RuntimeError(f"{self.command} never listened")
-
-    def kill(self) -> None:
-        """kill -9, and a new start."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self.killed += 1
-        self.start()
-
-    def end(self) -> int:
-        """Asks it to end; its exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=PATIENCE)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def prepare(home: Home) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.gateway_overhead import MODEL, address_of, hold, started
+from benchmarks.gateway_kit import MODEL, address_of, hold, started
 from benchmarks.record import append
 from core.paths import Home
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import json
 import os
 import signal
@@ -19,18 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.gateway_kit import MODEL, address_of, hold, started
 from benchmarks.record import append
 from core.paths import Home
 from storage import responses
 from storage.db import open_store
 
-ROOT = Path(__file__).parents[1]
-MODEL = "bench:latest"
 PROMPT = (
     "Draw the entities of a library with members, books, copies, loans and fines, and how they relate to each other."
 )
@@ -87,35 +84,10 @@ def quantile(values: Sequence[float], share: float) -> float:
     return 1000.0 * statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
-def started(command: Sequence[str], log: Path = Path(os.devnull)) -> tuple[subprocess.Popen[str], str]:
-    """A process and the first line that it prints; its complaints go into `log`."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with log.open("w", encoding="utf-8") as complaints:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment, cwd=ROOT
-        )
-    assert process.stdout is not None
-    return process, process.stdout.readline().strip()
-
-
-def address_of(url: str) -> tuple[str, int]:
-    host, _, port = url.removeprefix("http://").partition(":")
-    return host, int(port)
-
-
 def cpu_seconds(process: subprocess.Popen[str]) -> float:
     """Processor time of a process so far, all its threads."""
     fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def hold(url: str) -> None:
-    """Lets the fake Ollama hold the model that is asked."""
-    content = b"GGUF"
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    created = json.dumps({"model": MODEL, "files": {"m.gguf": digest}, "stream": False}).encode()
-    for path, data in ((f"/api/blobs/{digest}", content), ("/api/create", created)):
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}{path}", data, timeout=10).close()
 
 
 def main() -> None:

@@ -168,12 +168,13 @@ class Search:
 class Serve:
     """The gateway (`finetune-tui serve`) and the server behind it.
 
-    `backend` is where versions are served: "ollama", "embedded" (llama.cpp inside this program), or "auto": Ollama where
-    it answers. `ollama` is its URL, empty for OLLAMA_HOST or the usual place. `token` is asked of every caller, and has
-    to be set where `host` is not this machine alone. `hosts` and `origins` are names and web origins that are let in
-    beside this machine's own. `category` takes what no alias, version or header assigns; empty leaves it unrecorded.
-    `shadow_share` (0-1) of the requests are also answered by the candidate, when nobody waits; at most `shadow_queue`
-    wait for that. `queue` is how many requests may wait for the embedded server. `max_body_mb` limits a request.
+    `backend` is where versions are served: "ollama", "embedded" (llama.cpp inside this program), or "auto": Ollama
+    where it answers. `ollama` is its URL, empty for OLLAMA_HOST or the usual place. `token` is asked of every caller,
+    and has to be set where `host` is not this machine alone. `hosts` and `origins` are names and web origins that are
+    let in beside this machine's own. `category` takes what no alias, version or header assigns; empty leaves it
+    unrecorded. `shadow_share` (0-1) of the requests are also answered by the candidate, when nobody waits; at most
+    `shadow_queue` wait for that. `queue` is how many requests may wait for the embedded server. `max_body_mb` limits a
+    request.
     """
 
     host: str = "127.0.0.1"

@@ -11,7 +11,7 @@ from core.config import Config, load_config
 from core.errors import BackendError, FinetuneError
 from core.paths import Home
 from core.release.ollama_serving import Follower
-from storage import aliases
+from storage import aliases, deployments
 from storage.db import open_store
 
 OLLAMA_SECONDS = 0.5
@@ -32,9 +32,9 @@ def ollama_checks(home: Home) -> Iterator[Check]:
             if wanted:
                 yield Check("ollama", "problem", f"{told}, and [serve] wants it", "Start it: ollama serve")
             else:
-                yield Check("ollama", "info", f"{told}; the embedded llama.cpp serves{_held()}")
+                yield Check("ollama", "info", f"{told}; the embedded llama.cpp serves{_held(home)}")
             return
-        yield Check("ollama", "info", f"{version[:40]} answers at {api.url}{_held()}")
+        yield Check("ollama", "info", f"{version[:40]} answers at {api.url}{_held(home)}")
     if config.serve.backend != "embedded" and home.store.exists():
         yield from _agreement(home, config)
 
@@ -55,6 +55,20 @@ def _agreement(home: Home, config: Config) -> Iterator[Check]:
                 yield Check(name, "warning", problem, "`finetune-tui doctor` makes it follow.")
 
 
-def _held() -> str:
-    models = len(ollama_store.held())
-    return f"; it holds {models} models to train from" if models else ""
+def _held(home: Home) -> str:
+    """How many models are there to train from; what this program gave to Ollama is none of them."""
+    given: set[str] = set()
+    if home.store.exists():
+        try:
+            with open_store(home.store, create=False) as store:
+                given = {row.name for row in deployments.list_deployments(store)}
+                given |= {alias.name for alias in aliases.list_aliases(store)}
+        except FinetuneError:  # the check of the store says why
+            pass
+    models = sum(model.name.removesuffix(":latest") not in given for model in ollama_store.held())
+    return f"; it holds {_models(models)} to train from" if models else ""
+
+
+def _models(count: int) -> str:
+    """The number with its noun."""
+    return f"{count} model{'' if count == 1 else 's'}"

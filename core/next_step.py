@@ -11,10 +11,10 @@ from core.config import Config
 from core.prove.pooled import standing
 from core.prove.verdict import half_width
 from core.prove.watch import watch
-from core.release.promote import serving
-from storage import datasets, runs, versions
+from core.release.promote import alias_name, serving
+from storage import aliases, datasets, runs, versions
 from storage.db import Store
-from storage.rows import CategoryCounts, RunRow, VersionRow
+from storage.rows import AliasChange, CategoryCounts, RunRow, VersionRow
 
 ENOUGH_TO_TRAIN = 50
 LoopStage = Literal["collecting", "ready", "training", "testing", "evaluating", "promoting", "deployed", "failed"]
@@ -50,7 +50,7 @@ def next_step(store: Store, config: Config, own: Category, counts: CategoryCount
         said = _of_candidate(store, config, own, candidate)
         if said:
             return said
-    return _of_examples(store, category, counts)
+    return _taken_back(store, config, category) + _of_examples(store, category, counts)
 
 
 def stage(store: Store, config: Config, own: Category, counts: CategoryCounts) -> LoopStage:
@@ -89,7 +89,20 @@ def _candidate(store: Store, config: Config, category: str) -> VersionRow | None
         return None
     now_serving = serving(store, config, category)
     newest = trained[-1]
-    return None if now_serving is not None and now_serving.id == newest.id else newest
+    served = any(newest.id == change.from_version for change in _history(store, config, category))
+    return None if served or (now_serving is not None and now_serving.id == newest.id) else newest
+
+
+def _history(store: Store, config: Config, category: str) -> list[AliasChange]:
+    return aliases.history(store, alias_name(config, category))
+
+
+def _taken_back(store: Store, config: Config, category: str) -> str:
+    """That the last change was a roll-back, which may have happened while nobody looked."""
+    history = _history(store, config, category)
+    if not history or history[0].action != "rollback" or history[0].from_version is None:
+        return ""
+    return f"v{versions.get(store, history[0].from_version).number} was rolled back. "
 
 
 def _of_candidate(store: Store, config: Config, own: Category, version: VersionRow) -> str:

@@ -18,6 +18,7 @@ from core.prove.forgetting import describe, figures_of, watched_sets
 from core.release.base_version import base_version
 from core.release.export import Export, Watch, check_json, export_and_prove
 from core.release.files import version_problem
+from core.release.proof_prompts import PROOF_PROMPTS, proof_prompts
 from core.release.registry import Origin, register, staging, version_name, version_of_run
 from core.release.task_score import MOST_QUESTIONS, Question, TaskScore
 from core.run_context import RunContext
@@ -33,7 +34,6 @@ from storage.rows import RunRow, VersionRow
 if TYPE_CHECKING:
     from core.train.trainer import TrainResult
 
-PROOF_PROMPTS = 40
 SECONDS_BETWEEN_NOTES = 10.0
 
 
@@ -84,7 +84,7 @@ class Stages:
             self.at.config,
             system_prompt=self.at.category.system_prompt,
             kinds=self.at.settings.quantize,
-            prompts=self._proof_prompts(),
+            prompts=proof_prompts(self.at.store, self.at.category, self.at.held_out(), self.at.run.dataset_id),
             backend=self.at.backend,
             note=self.at.reporter.note,
             watch=ExportWatch(self.at),
@@ -142,7 +142,7 @@ class Stages:
         self.at.stage("exporting", "Merging the adapter into the base model and exporting it.")
         number = versions.next_number(self.at.store, self.at.run.category, self.at.base.name)
         name = version_name(self.at.config.general.prefix, self.at.base.name, self.at.run.category, number)
-        prompts = self._proof_prompts()
+        prompts = proof_prompts(self.at.store, self.at.category, self.at.held_out(), self.at.run.dataset_id)
         merged = self.at.folder / "merged"
         try:
             merge_adapter(self.at.base.path, result.adapter, merged)
@@ -193,13 +193,6 @@ class Stages:
         versions.update(self.at.store, version.id, metrics={k: v for k, v in figures.items() if v is not None})
         self.at.reporter.note(f"Registered {version.name}, {'proved' if version.proved else 'NOT proved'}.")
         return versions.get(self.at.store, version.id)
-
-    def _proof_prompts(self) -> list[list[Message]]:
-        """Held-out prompts, filled up from the training part where the category is small."""
-        chosen = [messages_of(event, self.at.category) for event in self.at.held_out()[:PROOF_PROMPTS]]
-        for item in datasets.items(self.at.store, self.at.run.dataset_id, "train")[: PROOF_PROMPTS - len(chosen)]:
-            chosen.append(chat(item.system, item.history, item.prompt))
-        return chosen
 
     def _task_score(self) -> TaskScore:
         """Held-out prompts with what is known of their right answers, filled up from the validation part."""

@@ -21,6 +21,7 @@ from core.loop import LearningLoop
 from core.next_step import stage
 from core.prove.watch import watch_all
 from core.release.retention import clean_up_files
+from core.serve.trimming import trim_responses
 from core.teller import HOOK_SECONDS, Teller, delivered
 from core.train.config import QUICK_PROMPTS
 from core.train.presets import resolve_base
@@ -122,8 +123,10 @@ class Worker:
             for one in clean_up(loop.store, loop.config, now=now) if one.removed
         ]  # fmt: skip
         for files in clean_up_files(loop.store, loop.home, loop.config, now=now):
-            if files.bytes or files.problem:
+            if files.bytes or files.unpublished or files.problem:
                 did.append(Step("cleaned", files.in_words(), files.category))
+        if trimmed := trim_responses(loop.store, loop.home, now=now):
+            did.append(Step("cleaned", f"{trimmed} rows of old answers of the gateway removed; their events stay"))
         return did
 
     def _tend(self, now: float) -> list[Step]:

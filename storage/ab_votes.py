@@ -6,7 +6,7 @@ newest that is no skip says what holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,14 +92,3 @@ def last(store: Store, tests: Sequence[int]) -> AbVoteRow | None:
         (listed(tests),),
     )
     return _read(row) if row else None
-
-
-def log(store: Store, test_id: int) -> list[AbVoteRow]:
-    """Every row of a test, those taken back and their undos too, oldest first."""
-    rows = store.rows(f"SELECT {_read.columns} FROM ab_votes WHERE test_id = ? ORDER BY id", (test_id,))
-    return [_read(row) for row in rows]
-
-
-def counts(store: Store) -> Mapping[int, int]:
-    """How many votes in force each test has, by its id."""
-    return dict(store.rows(f"SELECT test_id, count(*) FROM ab_votes v WHERE {_IN_FORCE} GROUP BY test_id"))

@@ -75,3 +75,19 @@ def by_body_id(store: Store, body_id: str, *, limit: int = 2) -> list[ResponseRo
 def total(store: Store) -> int:
     """How many answers there are."""
     return int(store.value("SELECT count(*) FROM responses"))
+
+
+def forget(store: Store, before: float, *, limit: int) -> int:
+    """Removes at most `limit` answers that were asked for before a moment, the oldest first; how many went.
+
+    Kept are recorded ones of the versions that serve and of those that served before them, which are compared.
+    """
+    with store.transaction():
+        rows = store.rows(
+            "SELECT id FROM responses WHERE at < ? AND (event_id IS NULL OR version_id IS NULL OR version_id NOT IN ("
+            "SELECT version_id FROM aliases UNION ALL SELECT from_version FROM alias_changes WHERE from_version "
+            "IS NOT NULL AND id IN (SELECT max(id) FROM alias_changes GROUP BY alias))) ORDER BY at LIMIT ?",
+            (before, limit),
+        )
+        store.write_many("DELETE FROM responses WHERE id = ?", rows)
+    return len(rows)

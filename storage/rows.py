@@ -25,7 +25,6 @@ AliasAction = Literal["promote", "rollback", "undo", "reconcile"]
 TestSource = Literal["stored", "shadow"]
 Winner = Literal["a", "b", "tie"]
 
-FINISHED: frozenset[str] = frozenset({"finished"})
 RESUMABLE: frozenset[str] = frozenset({"stopped", "failed", "lost"})
 
 

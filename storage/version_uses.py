@@ -23,10 +23,27 @@ def in_open_runs(store: Store) -> set[int]:
 
 
 def in_open_tests(store: Store) -> set[int]:
-    """The versions on either side of an A/B test that has no result yet."""
+    """The versions on either side of an A/B test on stored prompts that has no result yet."""
     return _ids(
-        store, *(f"SELECT {column} FROM ab_tests WHERE result IS NULL" for column in ("version_a", "version_b"))
+        store,
+        *(
+            f"SELECT {column} FROM ab_tests WHERE result IS NULL AND source = 'stored'"
+            for column in ("version_a", "version_b")
+        ),
     )
+
+
+def in_open_shadows(store: Store, serving: int | None) -> set[int]:
+    """The candidates of shadow tests without a result against the version that serves; where nothing does, of all.
+
+    What serves may be replaced before a shadow test has decided: nobody feeds it then, and it stays open for ever.
+    """
+    rows = store.rows(
+        "SELECT DISTINCT version_b FROM ab_tests WHERE result IS NULL AND source = 'shadow' "
+        "AND version_a = coalesce(?, version_a)",
+        (serving,),
+    )
+    return {found for (found,) in rows}
 
 
 def _ids(store: Store, *queries: str) -> set[int]:

@@ -13,7 +13,7 @@ from core.prove.ab import forgotten_by
 from core.prove.pooled import Pool, outcomes, pooled, settle
 from core.prove.rating import Rating, ratings
 from core.prove.voting import Sitting, sitting
-from storage import ab_tests
+from storage import ab_tests, aliases
 from storage.db import Store, open_store
 from storage.rows import AbPairRow, AbTestRow
 
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
     """One test: its pairs; the pooled result over votes and shadowed requests, None where the category is gone; what
-    the candidate has forgotten; the versions of the category by strength, and whether a prior holds some of them."""
+    the candidate has forgotten; the versions of the category by strength, and whether a prior holds some of them;
+    whether the candidate is in production."""
 
     pairs: Sequence[AbPairRow]
     pooled: Mapping[str, Any] | None
     forgotten: Sequence[str]
     ratings: Sequence[Rating]
     held_by_prior: bool
+    serves: bool
 
     def beyond(self, test: AbTestRow) -> Mapping[str, Any] | None:
         """The pooled result where it says more than that of `test`: votes, other tests, or requests still coming in."""
@@ -54,6 +56,7 @@ def read_comparison(home: Home, test: AbTestRow) -> ComparisonView:
             forgotten_by(store, test.version_b),
             rated,
             fit is not None and fit.separated,
+            any(alias.version_id == test.version_b for alias in aliases.list_aliases(store)),
         )
 
 

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
+from core.categories import load_categories
 from core.config import load_config
 from core.paths import Home
-from storage import ab_tests, aliases, datasets, versions
-from storage.db import open_store
+from core.release.retention import disk_use
+from storage import ab_tests, ab_votes, aliases, datasets, deployments, versions
+from storage.db import Store, open_store
+from storage.deployments import DeploymentRow
 from storage.errors import NotFoundError
 from storage.rows import AbTestRow, AliasChange, AliasRow, DatasetRow, VersionRow
+
+_POOLED: Final = 5
+"""How many of the newest tests are weighed together with their votes in a list: each takes some 30 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreboardView:
-    """A/B tests, newest first, versions by id, what is in production (version id → alias), the win rate asked for."""
+    """A/B tests, newest first, versions by id, what is in production (version id → alias), the win rate asked for.
+
+    `pooled` holds the result over everything known, by test, where votes or shadowed requests have a say.
+    """
 
     tests: Sequence[AbTestRow]
     versions: Mapping[int, VersionRow]
     production: Mapping[int, str]
     min_win_rate: float
+    pooled: Mapping[int, Mapping[str, Any]]
 
     def name(self, version_id: int) -> str:
         """A version's name, or its number where it is gone."""
@@ -37,13 +48,17 @@ class ScoreboardView:
 
 @dataclass(frozen=True, slots=True)
 class ModelsView:
-    """All versions, the aliases with their history, the datasets, and each version's newest A/B test as candidate."""
+    """All versions, the aliases with their history, the datasets, and each version's newest A/B test as candidate with
+    its result by everything known; what servers hold of each version; bytes on the disk of all versions."""
 
     versions: Sequence[VersionRow]
     aliases: Sequence[AliasRow]
     history: Mapping[str, Sequence[AliasChange]]
     datasets: Mapping[int, DatasetRow]
     tests: Mapping[int, AbTestRow]
+    pooled: Mapping[int, Mapping[str, Any]]
+    deployed: Sequence[DeploymentRow]
+    disk: int
 
     @property
     def production(self) -> Mapping[int, str]:
@@ -67,11 +82,13 @@ class ModelsView:
 def read_scoreboard(home: Home) -> ScoreboardView:
     """Read the scoreboard. Raises FinetuneError."""
     with open_store(home.store) as store:
+        tests = ab_tests.list_tests(store)
         return ScoreboardView(
-            ab_tests.list_tests(store),
+            tests,
             {version.id: version for version in versions.list_versions(store)},
             {alias.version_id: alias.name for alias in aliases.list_aliases(store)},
             load_config(home).ab.min_win_rate,
+            _pooled(store, home, tests),
         )
 
 
@@ -90,5 +107,29 @@ def read_models(home: Home) -> ModelsView:
         for test in ab_tests.list_tests(store):
             tests.setdefault(test.version_b, test)
         return ModelsView(
-            rows, pointers, {alias.name: aliases.history(store, alias.name) for alias in pointers}, sets, tests
+            rows,
+            pointers,
+            {alias.name: aliases.history(store, alias.name) for alias in pointers},
+            sets,
+            tests,
+            _pooled(store, home, list(tests.values())),
+            deployments.list_deployments(store),
+            disk_use(home, rows)[1],
         )
+
+
+def _pooled(store: Store, home: Home, tests: Sequence[AbTestRow]) -> dict[int, Mapping[str, Any]]:
+    """The results of the newest of these tests where more than their own scores has a say. Raises FinetuneError."""
+    voted = {vote.test_id for vote in ab_votes.in_force(store, [test.id for test in tests])}
+    more = [test for test in tests if test.id in voted or test.source == "shadow"][:_POOLED]
+    if not more:
+        return {}
+    # The statistics are not needed before anybody voted.
+    from core.prove.pooled import outcomes, pooled
+
+    config, known = load_config(home), load_categories(home)
+    return {
+        test.id: pooled(store, config, known[test.category], outcomes(store, test.version_a, test.version_b))
+        for test in more
+        if test.category in known
+    }

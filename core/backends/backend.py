@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from dataclasses import asdict, dataclass
+from typing import Final, Literal, Protocol, Self
 
 FinishReason = Literal["stop", "length"]
+PENALTY_WINDOW: Final = 64
+"""Over how many of the last tokens, those of the prompt too, a repeat penalty counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +19,18 @@ class Message:
     content: str
 
 
+def turns_of(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """A chat as JSON values: {"role", "content"} each, as chat templates and servers take it."""
+    return [asdict(message) for message in messages]
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is drawn; nothing is left to a server's own defaults.
 
     temperature: ≥ 0; 0 takes the most likely token (top_p, top_k and seed then mean nothing).
-    top_p: in (0, 1], 1 is off. top_k: ≥ 0, 0 is off. repeat_penalty: > 0, 1 is off, over the last 64 tokens.
-    max_tokens: ≥ 1, the end token not counted. seed: 0 … 2**32 − 1.
+    top_p: in (0, 1], 1 is off. top_k: ≥ 0, 0 is off. repeat_penalty: > 0, 1 is off, over the last `PENALTY_WINDOW`
+    tokens. max_tokens: ≥ 1, the end token not counted. seed: 0 … 2**32 − 1.
     stop: strings that end the answer; they are not part of it.
     """
 

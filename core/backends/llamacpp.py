@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from core.backends.backend import Generation, Message, Piece, Sampling
+from core.backends.backend import Generation, Message, Piece, Sampling, turns_of
 from core.backends.child_client import ChildClient, ChildStream
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class LlamaCppBackend:
 
     def generate(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Generation:
         """Answer a chat, rendered with the chat template that the GGUF file carries."""
-        reply = self._call(
-            "generate", model, messages=[asdict(message) for message in messages], sampling=asdict(sampling)
-        )
+        reply = self._call("generate", model, messages=turns_of(messages), sampling=asdict(sampling))
         return Generation(**reply)
 
     def stream(self, model: str, messages: Sequence[Message], sampling: Sampling) -> ChildStream[Piece]:
@@ -64,7 +62,7 @@ class LlamaCppBackend:
             "stream",
             _piece,
             model=str(model),
-            messages=[asdict(message) for message in messages],
+            messages=turns_of(messages),
             sampling=asdict(sampling),
         )
 
@@ -106,7 +104,7 @@ class LlamaCppBackend:
             self._call(
                 "render",
                 model,
-                messages=[asdict(message) for message in messages],
+                messages=turns_of(messages),
                 add_generation_prompt=add_generation_prompt,
             )
         )

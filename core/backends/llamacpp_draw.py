@@ -7,7 +7,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as native
 
-PENALTY_WINDOW = 64
+from core.backends.backend import PENALTY_WINDOW
 
 
 def sampler_of(sampling: Mapping[str, Any], n_vocab: int) -> Any:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from core.backends.backend import FinishReason, Generation, Message, Sampling
+from core.backends.backend import PENALTY_WINDOW, FinishReason, Generation, Message, Sampling
 from core.backends.ollama_api import OllamaApi, OllamaError
 from core.backends.ollama_era import Era, era_of
-
-_PENALTY_WINDOW: Final = 64
 
 
 class OllamaBackend:
@@ -59,7 +57,7 @@ def options_of(sampling: Sampling, num_ctx: int | None = None) -> dict[str, Any]
         "top_k": sampling.top_k,
         "min_p": 0.0,
         "repeat_penalty": sampling.repeat_penalty,
-        "repeat_last_n": _PENALTY_WINDOW,
+        "repeat_last_n": PENALTY_WINDOW,
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
         "seed": sampling.seed,

@@ -7,13 +7,12 @@ The one way of publishing that every Ollama knows is a finished GGUF file, uploa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
-from core.backends.backend import Message
+from core.backends.backend import Message, turns_of
 from core.backends.ollama_answers import ModelOnServer, Shown, model_on_server, shown_of, with_tag
-from core.backends.ollama_http import OllamaError, OllamaHttp, clean, refusal
+from core.backends.ollama_http import OllamaError, OllamaHttp, clean, no_ollama, refusal
 from core.backends.ollama_upload import Progress, pieces_of, unreadable
 from core.errors import ExportError
 
@@ -57,11 +56,7 @@ class OllamaApi:
         """Ollama's version, such as "0.34.1". Raises OllamaError "Ollama does not answer" where nobody does."""
         told = self._object("GET", "/api/version")
         if not isinstance(told.get("version"), str):
-            raise OllamaError(
-                f"{self.url} answers, and is no Ollama.",
-                title="No Ollama",
-                hint="Another program listens there; OLLAMA_HOST says where Ollama is.",
-            )
+            raise no_ollama(f"{self.url} answers, and is no Ollama.")
         return clean(told["version"])
 
     def models(self) -> list[ModelOnServer]:
@@ -244,16 +239,12 @@ class OllamaApi:
     ) -> dict[str, Any]:
         told = self._http.ask(method, path, body, patient=patient)
         if not isinstance(told, dict):
-            raise OllamaError(
-                f"{self.url} answers {path} with something unexpected.",
-                title="No Ollama",
-                hint="Another program may listen there; OLLAMA_HOST says where Ollama is.",
-            )
+            raise no_ollama(f"{self.url} answers {path} with something unexpected.")
         return told
 
 
 def _chat_body(name: str, messages: Sequence[Message]) -> dict[str, Any]:
-    return {"model": name, "messages": [asdict(message) for message in messages], "stream": False}
+    return {"model": name, "messages": turns_of(messages), "stream": False}
 
 
 def _count(value: Any) -> int:

@@ -94,12 +94,7 @@ class OllamaHttp:
         try:
             return reply.json()
         except ValueError as error:
-            raise OllamaError(
-                f"{self.url} answers {path} with something that is no JSON.",
-                title="No Ollama",
-                hint="Another program may listen there; OLLAMA_HOST says where Ollama is.",
-                status=reply.status_code,
-            ) from error
+            raise no_ollama(f"{self.url} answers {path} with something that is no JSON.", reply.status_code) from error
 
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The JSON lines of an answer, as they come. An `error` in one of them raises OllamaError like a refusal."""
@@ -162,6 +157,16 @@ def _line(line: str, status: int) -> dict[str, Any]:
     if "error" in content:
         raise refusal(status, line)
     return content
+
+
+def no_ollama(message: str, status: int | None = None) -> OllamaError:
+    """The error where something answers that is no Ollama."""
+    return OllamaError(
+        message,
+        title="No Ollama",
+        hint="Another program may listen there; OLLAMA_HOST says where Ollama is.",
+        status=status,
+    )
 
 
 def clean(text: str) -> str:

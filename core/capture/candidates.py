@@ -22,9 +22,10 @@ from core.select.review import review_order
 from core.select.split import content_hash, is_held_out
 from storage import events, pairs
 from storage.db import Store
+from storage.production import CANDIDATE
 from storage.rows import EventFilter, EventRow
 
-SOURCE: Final = "candidate"
+SOURCE: Final = CANDIDATE
 LEAST_TEMPERATURE: Final = 0.8
 """Below it the answers to one prompt hardly differ."""
 _ATTEMPTS: Final = 2

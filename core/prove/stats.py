@@ -108,6 +108,14 @@ def _edge(inside: Callable[[float], bool], within: float, limit: float) -> float
     return outside
 
 
+def smallest(holds: Callable[[int], bool], low: int, high: int) -> int:
+    """The first whole number after `low` at which a condition holds that holds at `high` and, once true, stays so."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
 def wilson(successes: float, n: int, *, alpha: float = 0.05) -> tuple[float, float]:
     """Wilson's score interval for a share (Wilson 1927), for a number of tests fixed beforehand."""
     if n == 0:

@@ -222,10 +222,7 @@ def _more(figures: Figures, criteria: Ab) -> int | None:
         if high >= MOST_TESTS:
             return None
         low, high = high, min(MOST_TESTS, high * 2)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if decided(middle) else (middle, high)
-    return high - figures.n
+    return stats.smallest(decided, low, high) - figures.n
 
 
 def _decided(figures: Figures, criteria: Ab, total: int) -> bool:

@@ -20,6 +20,7 @@ from core.config import Config
 from core.errors import ConflictError, FinetuneError
 from core.prove import stats
 from core.prove.pairing import Tally, is_judged, paired, tally, worth
+from core.prove.verdict import odds
 from core.release.promote import alias_name
 from core.release.registry import base_of
 from storage import aliases, production, versions
@@ -217,13 +218,9 @@ def _more(found: Tally, enough: float) -> int | None:
         wins, losses = (round(count * pairs / found.pairs) for count in (found.wins, found.losses))
         return stats.evidence(max(wins, losses), min(wins, losses)) >= enough
 
-    low, high = found.pairs, MOST_PAIRS
-    if low >= high or not decided(high):
+    if found.pairs >= MOST_PAIRS or not decided(MOST_PAIRS):
         return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if decided(middle) else (middle, high)
-    return max(high, LEAST_PAIRS) - found.pairs
+    return max(stats.smallest(decided, found.pairs, MOST_PAIRS), LEAST_PAIRS) - found.pairs
 
 
 def _side(version: VersionRow, answers: Sequence[ServedAnswer], success_score: float) -> Side:
@@ -257,9 +254,8 @@ def _why(
     if new.success is not None and old.success is not None:
         counts += f"; success {old.success:.0%} → {new.success:.0%}"
     if verdict in ("worse", "better"):
-        odds = f"{min(evidence, 1e6):,.0f} : 1"
         kept = "" if automatic or verdict == "better" else " It stays, since a person took the rollback back."
-        return f"{new.version} does {verdict} in production than {old.version} ({odds}): {counts}.{kept}"
+        return f"{new.version} does {verdict} in production than {old.version} ({odds(evidence)}): {counts}.{kept}"
     if found.pairs == 0:
         lacks = old.version if not old.answers else new.version
         return (

@@ -11,15 +11,14 @@ from core.categories import Category, category
 from core.config import Config
 from core.errors import BackendError, ExportError, ProofError
 from core.paths import Home
-from core.prove.evaluate import chat, messages_of
 from core.release.files import file_problem, gguf_path
 from core.release.proof_bounds import BOUNDS
 from core.release.proof_check import ProofCheck
+from core.release.proof_prompts import PROOF_PROMPTS, proof_prompts
 from core.release.registry import base_of
 from core.select.held_out import held_out_events
 from core.train.presets import resolve_base
 from core.training import adapter_of
-from storage import datasets
 from storage.db import Store
 from storage.rows import VersionRow
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from core.release.quantize import GgufFile
 
 Progress = Callable[[int, int], None]
-PROMPTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,10 @@ def export_version_adapter(
         raise ExportError(f"{target} is there already.", hint="Give the file another name, or remove that one.")
     kind, base_file = _base_file(store, home, version)
     base = resolve_base(version.base_model, home)
+    percent = config.select.held_out_percent
+    asked = held_out_events(store, version.category, limit=PROOF_PROMPTS, held_out_percent=percent)
+    prompts = proof_prompts(store, category(categories, version.category), asked, version.dataset_id)
     made = export_adapter(base.path, adapter.parent, target, name=version.name)
-    prompts = _prompts(store, config, category(categories, version.category), version)
     try:
         checks = prove_adapter(
             base.path, adapter.parent, base_file, target, prompts=prompts, backend=backend, kind=kind, progress=progress
@@ -141,14 +141,3 @@ def _base_file(store: Store, home: Home, version: VersionRow) -> tuple[str, Path
         f"There is no GGUF file of the base model {version.base_model} to prove the adapter on.",
         hint=f"The next run of {version.category} makes it anew.",
     )
-
-
-def _prompts(store: Store, config: Config, known: Category, version: VersionRow) -> list[list[Message]]:
-    """Held-out prompts, filled up from what the version was trained on."""
-    percent = config.select.held_out_percent
-    asked = held_out_events(store, known.name, limit=PROMPTS, held_out_percent=percent)
-    prompts = [messages_of(event, known) for event in asked]
-    if version.dataset_id is not None:
-        items = datasets.items(store, version.dataset_id, "train")[: PROMPTS - len(prompts)]
-        prompts += [chat(item.system, item.history, item.prompt) for item in items]
-    return prompts

@@ -8,7 +8,6 @@ into B.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ExportError
-from core.paths import sha256_of
 from core.release.families.plan import Slot
 from core.release.gguf import family_in
-from core.release.quantize import GgufFile
+from core.release.quantize import GgufFile, made_whole
 from core.release.vocabulary import read_json
 from core.release.weights import Weights
-from storage.db import flush
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,23 +71,10 @@ def export_adapter(base_dir: Path, adapter_dir: Path, target: Path, *, name: str
     alpha = _file_alpha(settings)
     slots = {slot.hf_name: slot for slot in family.slots(config)}
     branches = list(_branches(Weights(adapter_dir, VALUES), settings, slots, alpha))
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write(partial, family.architecture, branches, alpha=alpha, name=name or adapter_dir.resolve().name)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        digest, size = sha256_of(partial), partial.stat().st_size
-        partial.replace(target)
-        flush(target.parent)
-    except OSError as error:
-        raise ExportError(
-            f"{target.name} cannot be written: {error.strerror or error}.",
-            hint="Check the free space and the permissions of its folder.",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return GgufFile(target, digest, size, KIND)
+    label = name or adapter_dir.resolve().name
+    return made_whole(
+        target, KIND, lambda partial: _write(partial, family.architecture, branches, alpha=alpha, name=label)
+    )
 
 
 def _check(settings: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.backends.backend import Message
 from core.config import Publish
+from core.release.ollama_sent import parameters_of
 
 if TYPE_CHECKING:
     from core.backends.llamacpp import LlamaCppBackend
@@ -135,18 +136,9 @@ def modelfile(gguf_name: str, system_prompt: str, publish: Publish) -> str:
     """The Modelfile for `ollama create`: the file beside it, every sampling parameter, the system prompt. No template:
     the file carries its own."""
     lines = [f"FROM ./{gguf_name}"]
-    lines += [
-        f"PARAMETER {name} {value:.12g}"
-        for name, value in (
-            ("temperature", publish.temperature),
-            ("top_p", publish.top_p),
-            ("top_k", publish.top_k),
-            ("repeat_penalty", publish.repeat_penalty),
-            ("num_ctx", publish.num_ctx),
-            ("num_predict", publish.max_tokens),
-        )
-    ]
-    lines += [f"PARAMETER stop {_quoted(stop)}" for stop in publish.stop]
+    for name, value in parameters_of(publish).items():
+        each = [_quoted(text) for text in value] if isinstance(value, list) else [f"{value:.12g}"]
+        lines += [f"PARAMETER {name} {written}" for written in each]
     if system_prompt:
         lines.append(f"SYSTEM {_quoted(system_prompt)}")
     return "\n".join(lines) + "\n"

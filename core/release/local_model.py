@@ -42,7 +42,7 @@ class Local(Protocol):
 
     def gap(self, messages: Sequence[Message], text: str) -> float:
         """By how much the first token of `text` that is not the most likely one falls short of it, in logits; 0 where
-        there is none."""
+        there is none. `text` is taken for a whole answer, so that its end counts as a token."""
         ...
 
 
@@ -99,7 +99,7 @@ class LocalModel:
     def gap(self, messages: Sequence[Message], text: str) -> float:
         prompt = self._tokens(self.render(messages))
         said = self._backend.tokenize(self._model, text, add_special=False, parse_special=False)
-        scores = self._backend.logits(self._model, [*prompt, *said])[len(prompt) - 1 :]
+        scores = self._backend.logits(self._model, [*prompt, *said], len(prompt) - 1)
         for row, token in zip(scores, said, strict=False):
             if row.argmax() != token:
                 return float(row.max() - row[token])

@@ -1,4 +1,4 @@
-"""Giving a version to Ollama under its own name, and taking it away again.
+"""Giving a version to Ollama under its own name.
 
 What was made there counts only once it was checked (`core.release.ollama_checks`); the store then remembers it with
 the digest of its manifest, so that a version that is still as it was is not given a second time.
@@ -6,13 +6,10 @@ the digest of its manifest, so that a version that is still as it was is not giv
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -20,14 +17,18 @@ from core.backends.backend import Message
 from core.backends.ollama_api import OllamaApi
 from core.backends.ollama_era import Era, era_of
 from core.categories import load_categories
-from core.config import Config, Publish
-from core.errors import ExportError, FinetuneError, NotFoundError, ProofError
+from core.config import Config
+from core.errors import BackendError, ExportError, FinetuneError, ProofError
 from core.paths import Home
 from core.prove.evaluate import messages_of
 from core.release.files import gguf_path, serving_kind, version_problem
 from core.release.go_template import derive
 from core.release.local_model import Local, LocalModel
 from core.release.ollama_checks import Check, Checks, Wanted
+from core.release.ollama_names import UNCHECKED_TAG, Ownership, copy_name, name_in_ollama
+from core.release.ollama_sent import mark_of, parameters_of, system_prompt_of
+from core.release.ollama_turns import turn
+from core.release.ollama_unpublish import unpublish
 from core.release.proof_bounds import BOUNDS
 from core.select.held_out import held_out_events
 from storage import deployments, versions
@@ -42,7 +43,6 @@ Note = Callable[[str], object]
 Progress = Callable[[int, int], None]
 ASKED: Final = 3
 _SENT: Final = "sent"
-_LONGEST_NAME: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +63,6 @@ class Help:
 NO_HELP: Final = Help()
 
 
-def name_in_ollama(version_name: str) -> str:
-    """The name under which Ollama knows a version: lower case, and nothing that it does not take in a name."""
-    name = re.sub(r"[^a-z0-9_.-]", "-", version_name.lower()).lstrip(".-") or "version"
-    if name == version_name.lower() and len(name) <= _LONGEST_NAME:
-        return name
-    mark = hashlib.blake2b(version_name.encode(), digest_size=4).hexdigest()
-    return f"{name[: _LONGEST_NAME - len(mark) - 1]}-{mark}"
-
-
-def parameters_of(publish: Publish) -> dict[str, Any]:
-    """The sampling parameters that a model carries in Ollama; its own defaults differ between its versions."""
-    parameters: dict[str, Any] = {
-        "temperature": publish.temperature,
-        "top_p": publish.top_p,
-        "top_k": publish.top_k,
-        "repeat_penalty": publish.repeat_penalty,
-        "num_ctx": publish.num_ctx,
-        "num_predict": publish.max_tokens,
-    }
-    return parameters | ({"stop": list(publish.stop)} if publish.stop else {})
-
-
 class Publisher:
     """Gives versions to one Ollama server; see `publish`."""
 
@@ -94,6 +72,7 @@ class Publisher:
         self._config = config
         self._api = api
         self._using = using
+        self._owner = Ownership(store, home, api)
         self._era: Era | None = None
 
     @property
@@ -109,12 +88,22 @@ class Publisher:
         if row is None or not version.gguf or row.mode != self.era.renders:
             return None
         sent = next((check["detail"] for check in row.checks if check["name"] == _SENT), "")
-        same = sent == _mark(self._config, version, _system_prompt(self._home, version))
+        same = sent == mark_of(self._config, version, system_prompt_of(self._home, version))
         return row if same and self._api.digest_of(row.name) == row.digest else None
 
     def publish(self, version: VersionRow) -> DeploymentRow:
         """Gives a version to the server, unless it stands there already."""
         row = self.standing(version)
+        if row is not None:
+            return row
+        note = self._using.note
+        told = f"Another process gives a version to Ollama; {version.name} waits for its turn."
+        with turn(self._home, "giving", waiting=lambda: note(told), check=self._check_cancelled):
+            return self._publish(version)
+
+    def _publish(self, version: VersionRow) -> DeploymentRow:
+        """In this process's turn."""
+        row = self.standing(version)  # somebody may have been faster
         if row is not None:
             return row
         if not self.era.knows_files:
@@ -136,14 +125,60 @@ class Publisher:
         self._give_again(row)
         return row
 
+    def claim(self, name: str) -> None:
+        """Raises ExportError where the server holds something under a name that did not come from here."""
+        self._owner.require(name)
+
+    def _check_cancelled(self) -> None:
+        if self._using.cancelled is not None and self._using.cancelled():
+            raise ExportError("Giving a version to Ollama was stopped.", hint="Nothing was changed.")
+
     def _embedded(self) -> LlamaCppBackend:
         from core.backends.llamacpp import LlamaCppBackend
 
         return LlamaCppBackend(num_ctx=self._config.publish.num_ctx, log=self._home.logs / "llamacpp.txt")
 
     def _give(self, version: VersionRow, path: Path, local: Local) -> DeploymentRow:
+        """Makes the model aside and lets the version's name mean it once every check has passed: what answers under the
+        name meanwhile, as it was given with older settings, goes on answering, and stays where a check fails."""
+        api, name = self._api, name_in_ollama(version.name)
+        making = name + UNCHECKED_TAG
+        for each in (name, making):
+            self._owner.require(each)
+        before = deployments.get(self._store, version.id, api.url)
+        # Known from here on, so that what a kill leaves there is recognised and cleaned up.
+        begun = self._keep(version, name, "", (), str(version.gguf[serving_kind(version)]["sha256"]))
+        try:
+            checks, file_sha256 = self._make(version, making, path, local)
+            digest = api.digest_of(making)
+            if digest is None:
+                raise _refused(version, Check("name", False, "Ollama does not list it"))
+            copy_name(api, making, name, digest)
+            row = self._keep(version, name, digest, checks, file_sha256)
+        except BaseException:
+            with suppress(FinetuneError):  # where Ollama is gone, what was begun stays known
+                api.unload(making)
+                api.delete(making)
+                self._forget(begun, before)
+            raise
+        with suppress(BackendError):  # it is the same model under a second name
+            api.delete(making)
+        return row
+
+    def _forget(self, begun: DeploymentRow, before: DeploymentRow | None) -> None:
+        """Keeps what the server holds under the name after a giving that failed."""
+        held = self._api.digest_of(begun.name)
+        if before is not None and held == before.digest:
+            kept = {field.name: getattr(before, field.name) for field in fields(before)}
+            now = kept.pop("published_at")
+            deployments.put(self._store, **{key: kept[key] for key in kept if key != "id"}, now=now)
+        elif held is None:
+            deployments.remove(self._store, begun.version_id, begun.server)
+
+    def _make(self, version: VersionRow, making: str, path: Path, local: Local) -> tuple[list[dict[str, Any]], str]:
+        """Makes a model of the version's file and looks at it; the checks, and the SHA-256 of the server's file."""
         kind, api, note = serving_kind(version), self._api, self._using.note
-        file, system, name = version.gguf[kind], _system_prompt(self._home, version), name_in_ollama(version.name)
+        file, system = version.gguf[kind], system_prompt_of(self._home, version)
         go = derive(local.render, source=local.template, bos=local.bos) if self.era.renders == "go" else None
         parameters = parameters_of(self._config.publish)
         wanted = Wanted(str(file["sha256"]), parameters, system, local.template if go is None else go.text)
@@ -151,51 +186,46 @@ class Publisher:
         if self.era.note:
             note(self.era.note)
         api.upload(path, wanted.file_sha256, progress=self._using.progress, cancelled=self._using.cancelled)
-        try:
-            api.create(
-                name,
-                files={path.name: wanted.file_sha256},
-                parameters=parameters,
-                system=system,
-                template=None if go is None else go.text,
-            )
-            note(f"Checking what Ollama makes of {version.name}.")
-            looking = Checks(
-                api,
-                self.era,
-                name,
-                wanted,
-                local,
-                go=go,
-                prompts=self._prompts(version),
-                near_tie=BOUNDS[kind].near_tie if kind in BOUNDS else 0.0,
-                num_ctx=self._config.publish.num_ctx,
-            )
-            checks = []
-            for check in looking.run():
-                if not check.passed:
-                    raise _refused(version, check)
-                checks.append(asdict(check))
-            held = api.digest_of(name)
-            if held is None:
-                raise _refused(version, Check("name", False, "Ollama does not list it"))
-        except BaseException:
-            # Half of a model under the name of a whole one is worse than none; where Ollama is gone, the next
-            # publishing writes over it.
-            with suppress(FinetuneError):
-                api.delete(name)
-            deployments.remove(self._store, version.id, api.url)
-            raise
+        api.create(
+            making,
+            files={path.name: wanted.file_sha256},
+            parameters=parameters,
+            system=system,
+            template=None if go is None else go.text,
+        )
+        note(f"Checking what Ollama makes of {version.name}.")
+        looking = Checks(
+            api,
+            self.era,
+            making,
+            wanted,
+            local,
+            go=go,
+            prompts=self._prompts(version),
+            near_tie=BOUNDS[kind].near_tie if kind in BOUNDS else 0.0,
+            num_ctx=self._config.publish.num_ctx,
+        )
+        checks = []
+        for check in looking.run():
+            if not check.passed:
+                raise _refused(version, check)
+            checks.append(asdict(check))
+        checks.append(asdict(Check(_SENT, True, mark_of(self._config, version, system))))
+        return checks, looking.file_sha256
+
+    def _keep(
+        self, version: VersionRow, name: str, digest: str, checks: Sequence[Mapping[str, Any]], file_sha256: str
+    ) -> DeploymentRow:
         return deployments.put(
             self._store,
             version_id=version.id,
-            server=api.url,
+            server=self._api.url,
             name=name,
-            digest=held,
-            file_sha256=looking.file_sha256,
+            digest=digest,
+            file_sha256=file_sha256,
             mode=self.era.renders,
             server_version=self.era.version,
-            checks=[*checks, asdict(Check(_SENT, True, _mark(self._config, version, system)))],
+            checks=checks,
             now=time.time(),
         )
 
@@ -208,10 +238,10 @@ class Publisher:
             version = versions.get(self._store, other.version_id)
             try:
                 self._api.unload(other.name)
-                self.publish(version)
+                self._publish(version)
             except FinetuneError as error:
                 self._using.note(f"{version.name} could not be given to Ollama again: {error.message}")
-                unpublish(self._store, version, self._api)
+                unpublish(self._store, self._home, version, self._api)
 
     def _prompts(self, version: VersionRow) -> list[list[Message]]:
         """Some held-out prompts of the version's category, as its models are asked them."""
@@ -239,37 +269,6 @@ def publish(
     fails (nothing of that name is left in Ollama then), BackendError where Ollama refuses or is gone.
     """
     return Publisher(store, home, config, api, using=Help(note, progress)).publish(version)
-
-
-def unpublish(store: Store, version: VersionRow, api: OllamaApi) -> bool:
-    """Takes a version out of Ollama and forgets that it was there; whether Ollama held it. Raises BackendError."""
-    row = deployments.get(store, version.id, api.url)
-    name = row.name if row is not None else name_in_ollama(version.name)
-    held = api.digest_of(name) is not None
-    if held:
-        api.unload(name)  # some systems cannot remove a file that is in memory
-        held = api.delete(name)
-    deployments.remove(store, version.id, api.url)
-    return held
-
-
-def _system_prompt(home: Home, version: VersionRow) -> str:
-    """The category's system prompt; that which the version was made with where there is no such category any more."""
-    own = load_categories(home).get(version.category)
-    if own is not None:
-        return own.system_prompt
-    try:
-        told = json.loads((home.resolve(version.folder) / "version.json").read_text("utf-8"))["system_prompt"]
-    except (OSError, ValueError, KeyError, TypeError, NotFoundError):
-        return ""
-    return told if isinstance(told, str) else ""
-
-
-def _mark(config: Config, version: VersionRow, system: str) -> str:
-    """Tells whether a version would be given in the same way as it was."""
-    file = version.gguf[serving_kind(version)]["sha256"]
-    sent: Mapping[str, Any] = {"file": file, "system": system, "parameters": parameters_of(config.publish)}
-    return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
 
 
 def _refused(version: VersionRow, check: Check) -> ExportError:

@@ -6,24 +6,25 @@ is looked at afterwards, and whoever comes next goes on where another was broken
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from core.backends.ollama_answers import with_tag
 from core.backends.ollama_api import OllamaApi, OllamaError
+from core.backends.ollama_url import server_url, url_of
 from core.config import Config
 from core.errors import BackendError, FinetuneError
 from core.paths import Home
+from core.release.ollama_names import KEPT_TAG, Ownership, copy_name
 from core.release.ollama_publish import NO_HELP, Help, Note, Publisher
+from core.release.ollama_turns import turn
+from core.release.ollama_unpublish import tidy
 from storage import aliases, deployments, versions
 from storage.db import Store
-from storage.rows import AliasRow
+from storage.rows import AliasRow, VersionRow
 
-_TRIES: Final = 4
-_PAUSE_SECONDS: Final = 0.1
 _QUICK_SECONDS: Final = 1.0
-_KEPT_TAG: Final = ":before"
 
 
 @contextmanager
@@ -43,61 +44,46 @@ def reached(config: Config, *, quick: bool = False) -> Iterator[OllamaApi | None
         yield api
 
 
-def point(api: OllamaApi, alias: str, name: str) -> bool:
-    """Lets `alias` mean what `name` means, loaded and ready; False where it did already.
+def point(
+    api: OllamaApi, alias: str, name: str, *, warm: bool = True, is_ours: Callable[[str], bool] = lambda _: True
+) -> bool:
+    """Lets `alias` mean what `name` means, loaded and ready; False where it did already. `is_ours` is asked before a
+    kept copy of an older meaning is removed. Without `warm` nothing is loaded, so that it takes no time.
 
     Raises BackendError where that fails; the alias then means what it meant before, as far as Ollama still answers.
     """
-    held = {model.name.removesuffix(":latest"): model.digest for model in api.models()}
-    wanted, before, kept = held.get(name), held.get(alias), alias + _KEPT_TAG
+    held = {with_tag(model.name).removesuffix(":latest"): model.digest for model in api.models()}
+    wanted, before, kept = held.get(name), held.get(alias), alias + KEPT_TAG
     if wanted is None:
         raise OllamaError(f"Ollama does not hold {name} any more.", hint="`finetune-tui doctor` gives it again.")
     if before != wanted:
-        _change(api, alias, name, held)
+        _change(api, alias, name, held, warm=warm)
     if before != wanted or kept in held:
         with suppress(BackendError):
-            api.delete(kept)
+            if is_ours(kept):
+                api.delete(kept)
     return before != wanted
 
 
-def _change(api: OllamaApi, alias: str, name: str, held: Mapping[str, str]) -> None:
-    before, kept = held.get(alias), alias + _KEPT_TAG
+def _change(api: OllamaApi, alias: str, name: str, held: Mapping[str, str], *, warm: bool) -> None:
+    before, kept = held.get(alias), alias + KEPT_TAG
     owner = next((other for other, digest in held.items() if digest == before and other not in (alias, kept)), None)
     if before is not None and owner is None:  # under no other name could it be brought back
-        _copy(api, alias, kept, before)
+        copy_name(api, alias, kept, before)
     try:
-        _copy(api, name, alias, held[name])
-        api.warm(alias)
+        copy_name(api, name, alias, held[name])
+        if warm:
+            api.warm(alias)
     except BaseException:
         with suppress(BackendError):
             if before is None:
                 api.delete(alias)
             else:
-                _copy(api, owner or kept, alias, before)
+                copy_name(api, owner or kept, alias, before)
         raise
-    if before is not None:
+    if before is not None and warm:
         with suppress(BackendError):  # it would go by itself after some minutes
             _let_go(api, owner or kept, name)
-
-
-def _copy(api: OllamaApi, source: str, target: str, digest: str) -> None:
-    """Copies a name until the server tells that the copy is there: it may miss a name for a moment while it writes."""
-    failed: OllamaError | None = None
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(_PAUSE_SECONDS * attempt)
-        try:
-            api.copy(source, target)
-            if api.digest_of(target) == digest:
-                return
-        except OllamaError as error:
-            if error.status not in (404, 500, 503):
-                raise
-            failed = error
-    raise failed or OllamaError(
-        f"Ollama says that {target} was made a copy of {source}, and shows something else.",
-        hint="Ollama's log says more; `finetune-tui doctor` tries again.",
-    )
 
 
 def _let_go(api: OllamaApi, old: str, new: str) -> None:
@@ -107,11 +93,26 @@ def _let_go(api: OllamaApi, old: str, new: str) -> None:
 
 
 class Follower:
-    """Makes one Ollama server agree with the store, alias by alias."""
+    """Makes one Ollama server agree with the store, alias by alias.
 
-    def __init__(self, store: Store, home: Home, config: Config, api: OllamaApi, *, using: Help = NO_HELP) -> None:
+    `quick`: what another process is at is left to it, and no model is loaded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        home: Home,
+        config: Config,
+        api: OllamaApi,
+        *,
+        using: Help = NO_HELP,
+        quick: bool = False,
+    ) -> None:
         self._store = store
+        self._home = home
         self._api = api
+        self._quick = quick
+        self._owner = Ownership(store, home, api)
         self._publisher = Publisher(store, home, config, api, using=using)
 
     def follow(self, alias: AliasRow) -> str | None:
@@ -120,20 +121,36 @@ class Follower:
         changed = False
         while True:
             version = versions.get(self._store, alias.version_id)
-            row = self._publisher.standing(version)
-            if row is None:
+            if self._publisher.standing(version) is None:
                 deployments.settle_alias(self._store, self._api.url, alias.name, None)
-                row, changed = self._publisher.publish(version), True
-            settled = deployments.alias_settled(self._store, version.id, self._api.url, alias.name)
-            if not settled:
-                deployments.settle_alias(self._store, self._api.url, alias.name, None)
-            changed |= point(self._api, alias.name, row.name)
+                self._publisher.publish(version)
+                changed = True
+            with turn(self._home, "pointing", patient=not self._quick):
+                current = aliases.get(self._store, alias.name)
+                if current is not None and current.version_id != version.id:
+                    alias = current  # somebody was faster
+                    continue
+                changed |= self._point(alias.name, version)
+            # Whoever changes the store now waits for this turn or comes after it, and points the alias anew.
             current = aliases.get(self._store, alias.name)
             if current is None or current.version_id == version.id:
-                if not settled or changed:
-                    deployments.settle_alias(self._store, self._api.url, alias.name, version.id)
                 return f"{alias.name} in Ollama answers with {version.name}." if changed else None
-            alias = current  # somebody was faster, and what they have pointed at was overwritten here
+            alias = current
+
+    def _point(self, alias: str, version: VersionRow) -> bool:
+        """Points an alias and keeps that it was; what was begun and never ended is seen by the next start."""
+        row = self._publisher.standing(version)
+        if row is None:
+            raise OllamaError(f"Ollama does not hold {version.name} any more.", hint="`finetune-tui doctor` gives it.")
+        server = self._api.url
+        settled = deployments.alias_settled(self._store, version.id, server, alias)
+        if settled and self._api.digest_of(alias) == row.digest:
+            return False
+        self._owner.require(alias)
+        deployments.settle_alias(self._store, server, alias, None)
+        changed = point(self._api, alias, row.name, warm=not self._quick, is_ours=self._owner.is_ours)
+        deployments.settle_alias(self._store, server, alias, version.id)
+        return changed
 
     def is_behind(self, alias: AliasRow) -> str | None:
         """Why Ollama does not agree with the store about an alias, in words; None where it does. Changes nothing."""
@@ -141,6 +158,7 @@ class Follower:
         row = self._publisher.standing(version)
         if row is None:
             return f"it does not hold {version.name} as it should be"
+        self._owner.require(alias.name)
         if self._api.digest_of(alias.name) != row.digest:
             return f"it does not answer with {version.name} under that name"
         return None
@@ -158,6 +176,8 @@ def follow(
     with reached(config) as api:
         if api is None:
             return done
+        with suppress(BackendError):  # following says what is wrong with the server
+            tidy(store, home, api)
         follower = Follower(store, home, config, api, using=using or Help(note))
         for alias in aliases.list_aliases(store):
             try:
@@ -176,12 +196,12 @@ def catch_up(store: Store, home: Home, config: Config) -> list[str]:
     """
     if config.serve.backend == "embedded":
         return []
-    known = {row.version_id: row.server for row in deployments.list_deployments(store)}
+    server = url_of(config.serve.ollama) if config.serve.ollama else server_url()
+    known = {row.version_id for row in deployments.list_deployments(store, server) if row.digest}
     late = [
         alias
         for alias in aliases.list_aliases(store)
-        if alias.version_id in known
-        and not deployments.alias_settled(store, alias.version_id, known[alias.version_id], alias.name)
+        if alias.version_id in known and not deployments.alias_settled(store, alias.version_id, server, alias.name)
     ]
     done: list[str] = []
     if not late:
@@ -189,7 +209,7 @@ def catch_up(store: Store, home: Home, config: Config) -> list[str]:
     with reached(config, quick=True) as api:
         if api is None:
             return done
-        publisher, follower = Publisher(store, home, config, api), Follower(store, home, config, api)
+        publisher, follower = Publisher(store, home, config, api), Follower(store, home, config, api, quick=True)
         for alias in late:
             with suppress(FinetuneError):  # whoever promotes next, or `doctor`, says what stands in the way
                 if publisher.standing(versions.get(store, alias.version_id)) is not None:

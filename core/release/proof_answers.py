@@ -107,7 +107,7 @@ class Progressed:
 
 
 class Answers:
-    """The figures of all answers together; see the properties."""
+    """The figures of all answers together, 0 until `run`; `kl_max` is the largest divergence in nats."""
 
     def __init__(self, reference: Reference, backend: LlamaCppBackend, model: str, near_tie: float) -> None:
         self._reference = reference
@@ -196,6 +196,7 @@ class Answers:
 
     @property
     def kl_mean(self) -> float:
+        """Mean KL(reference ‖ file) over all positions, in nats."""
         return self._kl_sum / self.positions
 
     @property
@@ -205,23 +206,28 @@ class Answers:
 
     @property
     def top1(self) -> float:
+        """Share of positions at which both have the same most likely token."""
         return self._agree / self.positions
 
     @property
     def greedy_share(self) -> float:
+        """Share of answers whose first `PREFIX` tokens are the reference's, near ties let pass."""
         return self._same_prefix / self.count
 
     @property
     def greedy_detail(self) -> str:
+        """That share in words, with the first difference."""
         same = f"the first {PREFIX} tokens are the reference's in {self._same_prefix} of {self.count} answers"
         return same + self._first_difference
 
     @property
     def stop_share(self) -> float:
+        """Share of answers that end, or go on, where the reference does."""
         return self._same_stop / self.count
 
     @property
     def stop_detail(self) -> str:
+        """That share in words, with the first difference."""
         return (
             f"{self._same_stop} of {self.count} answers end (or go on) as the reference does; "
             f"{self._ended} ended within {MOST_TOKENS} tokens" + self._stop_difference

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.backends.backend import Message
-from core.errors import ExportError
+from core.errors import ExportError, ModelError
+from core.release.gguf_reading import GgufReading
 from core.release.proof_check import ProofCheck
 from core.release.skeleton import EMBEDDING, HEAD
 from core.release.vocabulary import read_json
@@ -15,9 +16,6 @@ from core.release.weights import Weights
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import gguf
-    import numpy.typing as npt
-
     from core.release.reference import Reference
 
 _ANSWER = "A diagram of nothing"  # ends in a letter, so that no template trims or joins it
@@ -25,24 +23,16 @@ _ANSWER = "A diagram of nothing"  # ends in a letter, so that no template trims 
 
 def whole_file(path: Path) -> ProofCheck:
     """Is every byte that the file's own header speaks of there?"""
-    import gguf
-
     name = "file is whole"
     try:
+        with GgufReading(path) as reading:
+            tensors, architecture = len(reading.tensors), reading.fields.get("general.architecture", "?")
         size = path.stat().st_size
-        reader = gguf.GGUFReader(path)
-        end = max((int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors), default=0)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError) as error:
-        return ProofCheck(name, False, 1, 0, f"the file cannot be read: it is damaged or cut short ({error})")
-    missing = max(0, end - size)
-    architecture = _text(reader, "general.architecture")
-    detail = f"{len(reader.tensors)} tensors of the architecture {architecture}, {size} bytes"
-    return ProofCheck(name, missing == 0 and end > 0, missing, 0, detail)
-
-
-def _text(reader: gguf.GGUFReader, key: str) -> str:
-    field = reader.get_field(key)
-    return str(field.contents()) if field else "?"
+    except (OSError, ModelError) as error:
+        why = error.message if isinstance(error, ModelError) else error
+        return ProofCheck(name, False, 1, 0, f"the file cannot be read: it is damaged or cut short ({why})")
+    detail = f"{tensors} tensors of the architecture {architecture}, {size} bytes"
+    return ProofCheck(name, tensors > 0, tensors == 0, 0, detail)
 
 
 def ties(model_dir: Path, gguf_file: Path) -> ProofCheck:
@@ -51,12 +41,12 @@ def ties(model_dir: Path, gguf_file: Path) -> ProofCheck:
     A configuration that says "one" over two different matrices loses the trained one of them wherever it is loaded.
     """
     name = "ties"
-    weights, head_in_file = Weights(model_dir), _tensor(gguf_file, "output.weight")
+    weights = Weights(model_dir)
     tied = _said_tied(read_json(model_dir / "config.json"), weights)
     equal = HEAD not in weights.names or weights.equal(HEAD, EMBEDDING)
     if tied and not equal:
         return ProofCheck(name, False, 1, 0, "config.json ties two matrices that differ: one of them would be lost")
-    if head_in_file is None:
+    if _rows(gguf_file, "output.weight") is None:
         detail = "the output layer is the embedding, in the model and in the file"
         wrong = not equal
         return ProofCheck(name, not wrong, wrong, 0, "the file lost the output layer" if wrong else detail)
@@ -77,8 +67,7 @@ def vocabulary(reference: Reference, model_dir: Path, gguf_file: Path) -> ProofC
         stored = Weights(model_dir).shape(EMBEDDING)[0]
     except ExportError as error:
         return ProofCheck("vocabulary", False, 1, 0, error.message)
-    embedding = _tensor(gguf_file, "token_embd.weight")
-    rows = 0 if embedding is None else len(embedding)
+    rows = _rows(gguf_file, "token_embd.weight") or 0
     wrong = [
         text
         for bad, text in (
@@ -92,10 +81,11 @@ def vocabulary(reference: Reference, model_dir: Path, gguf_file: Path) -> ProofC
     return ProofCheck("vocabulary", not wrong, len(wrong), 0, detail)
 
 
-def _tensor(path: Path, name: str) -> npt.NDArray[Any] | None:
-    import gguf
-
-    return next((tensor.data for tensor in gguf.GGUFReader(path).tensors if tensor.name == name), None)
+def _rows(path: Path, name: str) -> int | None:
+    """Rows of a matrix in a GGUF file; None where the file has none of that name."""
+    with GgufReading(path) as reading:
+        found = reading.tensors.get(name)
+    return None if found is None else found.shape[0]
 
 
 def end_of_turn(reference: Reference, ends: Collection[int]) -> ProofCheck:

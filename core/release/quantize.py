@@ -68,10 +68,18 @@ def quantize(
     """
     if kind not in KINDS:
         raise ExportError(f"Unknown kind of GGUF file {kind!r}.", hint=f"Choose one of: {', '.join(KINDS)}.")
+    return made_whole(target, kind, lambda partial: _run(source, partial, kind, cancelled, progress))
+
+
+def made_whole(target: Path, kind: str, write: Callable[[Path], None]) -> GgufFile:
+    """Lets `write` make a file of that kind at the path it is given, and puts it to `target`, flushed to the disk.
+
+    The target is there whole or not at all, whatever `write` raises; an OSError becomes an ExportError.
+    """
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _run(source, partial, kind, cancelled, progress)
+        write(partial)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         digest, size = sha256_of(partial), partial.stat().st_size

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from core.backends.backend import Message
+from core.backends.backend import Message, turns_of
 from core.release.layered import LayeredModel
 from core.release.skeleton import generation_settings, loading
 from core.release.vocabulary.loading import load_tokenizer
@@ -99,7 +99,7 @@ class Reference:
         """The prompt that the chat template makes. Raises jinja2.TemplateError where the template refuses."""
         return str(
             self.tokenizer.apply_chat_template(
-                [{"role": message.role, "content": message.content} for message in messages],
+                turns_of(messages),
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
             )

@@ -18,9 +18,10 @@ from typing import Any, Final
 from core.config import Config
 from core.errors import FinetuneError
 from core.paths import Home
+from core.release.ollama_turns import turn
 from core.release.promote import alias_name, serving_stack
 from core.release.registry import base_of
-from storage import aliases, deployments, version_uses, versions
+from storage import ab_tests, aliases, deployments, version_uses, versions
 from storage.db import Store
 from storage.rows import VersionRow
 
@@ -46,9 +47,9 @@ class FilesCleanedUp:
         """One line."""
         verb = "would be removed" if self.planned else "removed"
         parts = [f"{self.bytes / 1e6:,.1f} MB of GGUF files {verb}"] if self.bytes else []
-        parts += ["removed from Ollama"] if self.unpublished else []
+        parts += [f"{verb} from Ollama"] if self.unpublished else []
         parts += [self.problem] if self.problem else []
-        return f"{self.version}: {', '.join(parts)}"
+        return f"{self.version}: {', '.join(parts) or 'its files were gone already'}"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -62,7 +63,10 @@ def needed(store: Store, config: Config, category: str) -> dict[int, str]:
     trained = [version for version in own if version.number > 0]
     newest = trained[-config.publish.keep_versions :]
     reasons.update(dict.fromkeys((version.id for version in newest), "one of the newest"))
-    reasons.update(dict.fromkeys(version_uses.in_open_tests(store), "in an A/B test without a result"))
+    alias = aliases.get(store, alias_name(config, category))
+    testing = version_uses.in_open_tests(store)
+    testing |= version_uses.in_open_shadows(store, alias.version_id if alias else None)
+    reasons.update(dict.fromkeys(testing, "in an A/B test without a result"))
     reasons.update(dict.fromkeys(version_uses.in_open_runs(store), "used by a run that may go on"))
     reasons.update(_of_alias(store, alias_name(config, category)))
     known = {version.id for version in own}
@@ -94,6 +98,29 @@ def old_versions(store: Store, config: Config, category: str) -> list[VersionRow
     return [version for version in versions.list_versions(store, category) if version.gguf and version.id not in kept]
 
 
+def lost_candidates(store: Store, config: Config, category: str) -> list[VersionRow]:
+    """Trained versions that a gateway may have given to Ollama for a shadow test, and that no test asks any more.
+
+    They never served, a newer one is there, and their last test says "keep" or a newer one serves.
+    """
+    name = alias_name(config, category)
+    served = {change.to_version for change in aliases.history(store, name)}
+    alias = aliases.get(store, name)
+    trained = [version for version in versions.list_versions(store, category) if version.number > 0]
+    verdicts = {
+        test.version_b: test.result.get("verdict")
+        for test in reversed(ab_tests.list_tests(store, category))
+        if test.result
+    }
+    return [
+        version
+        for version in trained[:-1]
+        if version.gguf
+        and version.id not in served
+        and (verdicts.get(version.id) == "keep" or (alias is not None and version.id < alias.version_id))
+    ]
+
+
 def clean_up_files(
     store: Store,
     home: Home,
@@ -105,8 +132,9 @@ def clean_up_files(
 ) -> list[FilesCleanedUp]:
     """Removes the files of old versions of these categories or of all, here and from Ollama where it answers.
 
-    What an earlier clean-up could not finish is finished. One report for each version with something to do; with
-    `dry_run` nothing is removed. `now` is in seconds since the epoch.
+    Candidates that no test asks any more leave Ollama too, and keep their files here. What an earlier clean-up could
+    not finish is finished. One report for each version with something to do; with `dry_run` nothing is removed. `now`
+    is in seconds since the epoch.
     """
     known = {version.category for version in versions.list_versions(store)}
     chosen = sorted(known if categories is None else known & set(categories))
@@ -118,13 +146,17 @@ def clean_up_files(
             else:
                 retire(store, config, version, now=now)
     published = _published(store)
+    for version in (each for category in chosen for each in lost_candidates(store, config, category)):
+        if servers := published.get(version.id):
+            planned = FilesCleanedUp(version.name, version.category, 0, unpublished=True, planned=True)
+            reports.append(planned if dry_run else _finish(store, home, version, [], servers))
     for version in versions.list_versions(store):
         if version.retired_at is not None and not version.gguf and version.category in chosen:
             leftover, servers = list(gguf_files(home, version)), published.get(version.id, [])
             if dry_run and leftover:
                 reports.append(FilesCleanedUp(version.name, version.category, _size(leftover), planned=True))
             elif not dry_run and (leftover or servers):
-                reports.append(_finish(store, version, leftover, servers))
+                reports.append(_finish(store, home, version, leftover, servers))
     return reports
 
 
@@ -171,7 +203,7 @@ def _size(paths: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
-def _finish(store: Store, version: VersionRow, leftover: list[Path], servers: list[str]) -> FilesCleanedUp:
+def _finish(store: Store, home: Home, version: VersionRow, leftover: list[Path], servers: list[str]) -> FilesCleanedUp:
     """Removes what is left of a retired version."""
     freed, problems = 0, []
     for path in leftover:
@@ -186,7 +218,7 @@ def _finish(store: Store, version: VersionRow, leftover: list[Path], servers: li
     gone = False
     for server in servers:
         try:
-            _unpublish(store, version, server)
+            _unpublish(store, home, version, server)
             gone = True
         except FinetuneError as error:
             problems.append(f"Ollama keeps its copy for now: {error.message}")
@@ -201,10 +233,10 @@ def _published(store: Store) -> dict[int, list[str]]:
     return found
 
 
-def _unpublish(store: Store, version: VersionRow, server: str) -> None:
+def _unpublish(store: Store, home: Home, version: VersionRow, server: str) -> None:
     """Removes a version from one Ollama server. Raises BackendError where it does not answer."""
     from core.backends.ollama_api import OllamaApi
-    from core.release.ollama_publish import unpublish
+    from core.release.ollama_unpublish import unpublish
 
-    with OllamaApi(server, timeout=_TIMEOUT_SECONDS) as api:
-        unpublish(store, version, api)
+    with OllamaApi(server, timeout=_TIMEOUT_SECONDS) as api, turn(home, "giving", patient=False):
+        unpublish(store, home, version, api)

@@ -13,7 +13,7 @@ from core.paths import Home
 from core.release import promote as release
 from core.release.ollama_publish import Help, Note, Publisher
 from core.release.ollama_serving import Follower, follow, reached
-from storage import aliases
+from storage import aliases, deployments
 from storage.db import Store
 from storage.rows import AliasChange
 
@@ -46,7 +46,9 @@ class Switch:
         version = release.promotable(self._store, self._home, self._config, version_id)
         with reached(self._config) as api:
             if api is not None:
-                Publisher(self._store, self._home, self._config, api, using=using).publish(version)
+                publisher = Publisher(self._store, self._home, self._config, api, using=using)
+                publisher.claim(release.alias_name(self._config, version.category))
+                publisher.publish(version)
         change = release.promote(
             self._store,
             self._home,
@@ -106,12 +108,18 @@ class Switch:
         except (KeyError, OSError):  # a process without a name for its user
             return "unknown"
 
+    def _waited_for(self) -> bool:
+        """Whether an Ollama that does not answer is missed: it is the one that is to serve, or it was given versions,
+        so that who calls it directly goes on with the old one when it runs again."""
+        backend = self._config.serve.backend
+        return backend == "ollama" or (backend == "auto" and bool(deployments.list_deployments(self._store)))
+
     def _follow(self, name: str, using: Help) -> None:
         """Points Ollama's alias, and says where that has to wait."""
         with reached(self._config) as api:
             alias = aliases.get(self._store, name)
             if api is None or alias is None:
-                if self._config.serve.backend == "ollama":
+                if self._waited_for():
                     using.note("Ollama does not answer; it follows when the gateway starts or `doctor` is run.")
                 return
             try:

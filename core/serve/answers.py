@@ -34,7 +34,7 @@ class Answer:
         self._streamed = streamed
         self._pieces: list[str] = []
         self._length = 0
-        self._rest = b""
+        self._rest = bytearray()
         self._tail = b""
 
     @property
@@ -57,17 +57,18 @@ class Answer:
 
     def feed(self, chunk: bytes) -> None:
         """Takes the next bytes of a stream."""
-        lines = (self._rest + chunk).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > LONGEST_LINE:
-            self._rest, self.lost = b"", True
+        first, *lines = chunk.split(b"\n")
+        self._rest += first
         for line in lines:
-            self._line(line)
+            self._line(bytes(self._rest))
+            self._rest = bytearray(line)
+        if len(self._rest) > LONGEST_LINE:
+            self._rest, self.lost = bytearray(), True
 
     def end(self) -> None:
         """Takes what stands without a line's end."""
-        rest, self._rest = self._rest, b""
-        self._line(rest)
+        rest, self._rest = self._rest, bytearray()
+        self._line(bytes(rest))
 
     def whole(self, body: bytes) -> None:
         """Takes an answer that came as one JSON object."""

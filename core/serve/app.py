@@ -15,7 +15,7 @@ from core.errors import FinetuneError
 from core.serve.catalogue import listed
 from core.serve.guard import Guard, Rules
 from core.serve.relay import CALLS, Record, Relay
-from core.serve.replies import AsgiApp, Receive, Refused, Scope, Send, api_of, error_object
+from core.serve.replies import AsgiApp, Receive, Refused, Scope, Send, api_of, error_object, send_error
 from core.serve.route import Routes, plain
 from core.serve.traffic import Traffic
 from core.serve.upstream import Upstream
@@ -50,10 +50,13 @@ def make_app(
     pages.router.redirect_slashes = False
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "POST" and scope["path"] in CALLS:
+        if scope["path"] not in CALLS:
+            await pages(scope, receive, send)
+        elif scope["method"] == "POST":
             await relay(scope, receive, send)
         else:
-            await pages(scope, receive, send)
+            refused = Refused(405, f"{scope['path']} takes POST and not {scope['method'][:20]}.", hint="Send JSON.")
+            await send_error(send, scope["path"], 405, refused, headers=[(b"allow", b"POST")])
 
     return Guard(dispatch, rules)
 

@@ -13,12 +13,15 @@ from core.serve.replies import Refused
 _decode: Final = json.JSONDecoder().raw_decode
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _NAMES: Final = ("model", "name")
+MOST_VALUES: Final = 1_000_000
+"""Parted by commas. Tiny values need many times their own size in memory, and a second for each few megabytes, in which
+nobody else is answered."""
 _EXAMPLE: Final = 'Send a JSON object like {"model": "…", …}.'
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request's fields, and where in its text the model is named."""
+    """A request's fields by their names in lower case, and where in its text the model is named."""
 
     text: str
     fields: Mapping[str, Any]
@@ -28,7 +31,8 @@ class Body:
     def for_model(self, name: str) -> bytes:
         """The body with another name of the model; everything else stays as it came."""
         text = self.text
-        if name != self.model:
+        # One of several could be the one that counts for the server behind, so that all get the name that was routed.
+        if name != self.model or len(self.places) > 1:
             for start, end in reversed(self.places):
                 text = text[:start] + json.dumps(name) + text[end:]
         return text.encode()
@@ -37,8 +41,11 @@ class Body:
 def read_body(data: bytes) -> Body:
     """Reads the body of a request. Raises Refused (400) for what is no JSON object or names no model.
 
-    The last of several `model` fields counts, in any case, as it does for Ollama; `name` is what it was called before.
+    The last of several fields of one name counts, whatever their case, as it does for Ollama (Go's encoding/json);
+    `name` is what `model` was called before.
     """
+    if data.count(b",") > MOST_VALUES:
+        raise Refused(400, f"The body holds more than {MOST_VALUES:,} values.", hint="Send it in parts.")
     try:
         text = data.decode()
         fields, spans = _object(text)
@@ -49,18 +56,20 @@ def read_body(data: bytes) -> Body:
     except ValueError as error:
         raise Refused(400, f"The body is no JSON: {str(error)[:100]}.", hint=_EXAMPLE) from error
     for wanted in _NAMES:
-        named = [key for key in fields if key.lower() == wanted]
-        if not named:
+        if wanted not in fields:
             continue
-        model = fields[named[-1]]
+        model = fields[wanted]
         if not isinstance(model, str) or not model.strip():
             raise Refused(400, "`model` must be the name of a model.", hint="GET /api/tags lists them.")
-        return Body(text, fields, model, [(start, end) for key, start, end in spans if key in named])
+        return Body(text, fields, model, [(start, end) for key, start, end in spans if key == wanted])
     raise Refused(400, "The body names no model.", hint=_EXAMPLE)
 
 
 def _object(text: str) -> tuple[dict[str, Any], list[tuple[str, int, int]]]:
-    """The fields of a JSON object and where the value of each stands. Raises ValueError and RecursionError."""
+    """The fields of a JSON object, by names in lower case, and where each value stands.
+
+    Raises ValueError and RecursionError.
+    """
     fields: dict[str, Any] = {}
     spans: list[tuple[str, int, int]] = []
     at = _expect(text, _skip(text, 0), "{")
@@ -72,6 +81,7 @@ def _object(text: str) -> tuple[dict[str, Any], list[tuple[str, int, int]]]:
             if not isinstance(key, str):
                 raise ValueError(f"a field's name is missing at {at}")
             start = _expect(text, _skip(text, at), ":")
+            key = key.lower()
             fields[key], at = _decode(text, start)
             spans.append((key, start, at))
             at = _skip(text, at)

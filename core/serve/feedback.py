@@ -21,10 +21,12 @@ from core.categories import Category
 from core.config import Config
 from core.errors import ConflictError, FinetuneError, NotFoundError, StoreError
 from core.paths import Home
+from core.serve.body import MOST_VALUES
 from core.serve.journal import Journal
 from core.serve.recording import Recording
 from core.serve.remark import Applied, Remark, apply, remark_from
 from core.serve.replies import error_object
+from core.serve.store_file import Identity, identity
 from storage import responses
 from storage.db import Store, open_store
 from storage.responses import ResponseRow
@@ -48,6 +50,7 @@ class Feedback:
         self._journal, self._recording = journal, recording
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         self._recorder: Recorder | None = None
+        self._opened: Identity = None
 
     @property
     def routes(self) -> list[Route]:
@@ -89,8 +92,11 @@ class Feedback:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._with_recorder, work)
 
     def _with_recorder(self, work: Callable[[Recorder], Result]) -> Result:
+        if self._recorder is not None and identity(self._home.store) != self._opened:  # another is in its place
+            self._close()
         if self._recorder is None:
             store = open_store(self._home.store)
+            self._opened = identity(self._home.store)
             self._recorder = Recorder(store, self._home, self._config, self._categories)
         return work(self._recorder)
 
@@ -216,8 +222,11 @@ def _told(applied: Applied) -> dict[str, Any]:
 
 
 async def _json(request: Request) -> Any:
+    data = await request.body()
+    if data.count(b",") > MOST_VALUES:
+        raise FinetuneError(f"The body holds more than {MOST_VALUES:,} values.", hint="Send it in parts.")
     try:
-        return json.loads(await request.body())
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise FinetuneError(f"The body is not JSON ({str(error)[:100]}).", hint="Send JSON.") from error
 

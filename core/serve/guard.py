@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import logging
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from core.config import Serve
 from core.errors import FinetuneError
+from core.serve.authority import host_of, host_of_origin, is_loopback
 from core.serve.replies import AsgiApp, Message, Receive, Refused, Scope, Send, send_error
 
 _log: Final = logging.getLogger("finetune.gateway")
@@ -60,17 +59,6 @@ def rules_of(serve: Serve) -> Rules:
     )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or address always means this machine."""
-    name = host.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 class Guard:
     """Stands around the gateway's app."""
 
@@ -97,7 +85,7 @@ class Guard:
                 await _discard(scope, receive)
             await send_error(answered, scope["path"], status, error, headers=[(b"connection", b"close")])
         except Exception as error:  # the boundary of a request
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+            _log.exception("%s %r failed", scope["method"], scope["path"][:200])
             if answered.started:
                 raise
             fault = FinetuneError(
@@ -124,7 +112,7 @@ class Guard:
             raise Refused(503, "The server is busy: too many requests at once.", hint="Ask again in a moment.")
         held = _Held()
         try:
-            body = await self._body(receive, named, held) if _has_body(named) else b""
+            body = [await self._body(receive, named, held) if _has_body(named) else b""]
             send.body_read = True
             await self._app(scope, _replay(body, receive), send)
         finally:
@@ -132,7 +120,7 @@ class Guard:
 
     def _check_host(self, hosts: list[bytes] | None, scope: Scope) -> None:
         host = hosts[0].decode("latin-1") if hosts and len(hosts) == 1 else ""
-        name = _hostname(host)
+        name = host_of(host)
         own = scope.get("server") or ("",)
         if name and (is_loopback(name) or name in self._rules.hosts or name == own[0]):
             return
@@ -146,12 +134,7 @@ class Guard:
         rules = self._rules
         if origin.lower() in rules.origins or "*" in rules.origins:
             return
-        try:
-            parts = urlsplit(origin)
-            own = parts.scheme in ("http", "https") and is_loopback(parts.hostname or "")
-        except ValueError:
-            own = False
-        if not own:
+        if not is_loopback(host_of_origin(origin)):
             raise Refused(
                 403,
                 f"Web pages of {origin[:100]!r} may not call the gateway.",
@@ -236,8 +219,12 @@ class _Held:
 
 
 async def _discard(scope: Scope, receive: Receive) -> None:
-    """Reads a refused body away, since a caller that still sends would find its connection cut and not the answer."""
-    if not _has_body(_named(scope["headers"])):
+    """Reads a refused body away, since a caller that still sends would find its connection cut and not the answer.
+
+    One that waits to be asked for its body (100-continue) is not asked.
+    """
+    named = _named(scope["headers"])
+    if not _has_body(named) or b"expect" in named:
         return
     with suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_SECONDS) as limit:
@@ -272,17 +259,8 @@ def _has_body(named: dict[bytes, list[bytes]]) -> bool:
     return b"transfer-encoding" in named or named.get(b"content-length", [b"0"]) != [b"0"]
 
 
-def _hostname(host: str) -> str:
-    """The name or address of a Host header, without its port."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Hands the body over that was read already, and then what the connection says."""
-    waiting: list[bytes] = [body]
+def _replay(waiting: list[bytes], receive: Receive) -> Receive:
+    """Hands the one body over that was read already, and keeps none of it; then tells what the connection says."""
 
     async def once() -> Message:
         if waiting:

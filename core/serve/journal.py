@@ -8,93 +8,23 @@ recorded. Until then it holds texts as they were, readable by the owner alone.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from core.paths import Home
-from core.serve.exchange import Exchange
 from core.serve.remark import Remark
+from core.serve.segments import Entry, Segment, claim, folder_of, lock, segments_in, size_of, stamp_of
 
-Entry = Exchange | Remark
+__all__ = ["Entry", "Journal", "Segment", "folder_of"]
+
 LIMIT: Final = 256 * 1024 * 1024
 """The most bytes that may wait to be recorded; what comes on top is counted and dropped."""
-_PATTERN: Final = "journal-*.jsonl"
-_EXCHANGE: Final = frozenset(entry.name for entry in fields(Exchange))
-_REMARK: Final = frozenset(entry.name for entry in fields(Remark))
-_BATCH_BYTES: Final = 4_000_000
 _TRIES: Final = 20
-
-
-def folder_of(home: Home) -> Path:
-    """Where the journal of a home folder lies."""
-    return home.root / "gateway"
-
-
-class Segment:
-    """Some lines of a journal that nobody adds to any more, locked by this process until `done` or `release`."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path = path
-        self.damaged = 0
-        """How many whole lines, of those read last, were none of a journal's."""
-        self._descriptor = descriptor
-
-    def batches(self, most: int) -> Iterator[list[Entry]]:
-        """The entries in order, at most `most` and about 4 MB at a time, from the beginning at each call.
-
-        A last line without an end was being written when its process was killed, before the answer had gone out.
-        Raises OSError.
-        """
-        self.damaged = 0
-        batch: list[Entry] = []
-        size = 0
-        with self.path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                entry = _entry(line)
-                if entry is None:
-                    self.damaged += 1
-                    continue
-                batch.append(entry)
-                size += len(line)
-                if len(batch) >= most or size >= _BATCH_BYTES:
-                    yield batch
-                    batch, size = [], 0
-        if batch:
-            yield batch
-
-    def done(self) -> None:
-        """Removes the segment: everything in it is recorded."""
-        with suppress(FileNotFoundError):
-            self.path.unlink()
-        self.release()
-
-    def release(self) -> None:
-        """Lets go of the segment; it stays for whoever takes it next."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
-def _entry(line: bytes) -> Entry | None:
-    try:
-        value: Any = json.loads(line)
-        # Another version of this program may have written more than this one knows.
-        if "remark" in value:
-            return Remark(**{name: each for name, each in value["remark"].items() if name in _REMARK})
-        return Exchange(**{name: each for name, each in value.items() if name in _EXCHANGE})
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return None
 
 
 class Journal:
@@ -118,7 +48,9 @@ class Journal:
         self._count = 0
         self._closed = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._bytes = sum(map(_size, self.segments()))
+        left = self.segments()
+        self._bytes = sum(map(size_of, left))
+        self._stamp = max(map(stamp_of, left), default=0)
 
     # -- writing
 
@@ -169,16 +101,20 @@ class Journal:
     def _open(self) -> None:
         """A new segment. Who looks for left ones may lock it before its maker does; then another is made."""
         for _ in range(_TRIES):
-            path = self.folder / f"journal-{time.time_ns():020d}-{os.getpid()}.jsonl"
+            # Names rise, whatever the clock does: what is said of an answer must come after it.
+            self._stamp = max(time.time_ns(), self._stamp + 1)
+            path = self.folder / f"journal-{self._stamp:020d}-{os.getpid()}.jsonl"
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             try:
                 descriptor = os.open(path, flags, 0o600)
             except FileExistsError:
                 continue
-            if _locked(descriptor):
+            if lock(descriptor):
                 self._descriptor, self._path, self._size = descriptor, path, 0
                 return
             os.close(descriptor)
+            with suppress(OSError):
+                path.unlink()
         raise OSError(f"no file in {self.folder} could be made and locked")
 
     def _seal(self) -> None:
@@ -189,7 +125,7 @@ class Journal:
 
     def segments(self) -> list[Path]:
         """The segments that are there, the oldest first, whoever holds them."""
-        return sorted(self.folder.glob(_PATTERN))
+        return segments_in(self.folder)
 
     def take(self, *, skip: Iterable[Path] = ()) -> Segment | None:
         """The oldest segment that nobody else works on, or None. The caller ends with `done` or `release`.
@@ -199,7 +135,7 @@ class Journal:
         left = set(skip)
         paths = self.segments()
         with self._lock:
-            self._bytes = sum(_size(path) for path in paths)
+            self._bytes = sum(size_of(path) for path in paths)
         for path in paths:
             if path in left:
                 continue
@@ -209,7 +145,7 @@ class Journal:
                         continue
                     self._seal()
                 descriptor = self._sealed.pop(path, -1)
-            found = Segment(path, descriptor) if descriptor >= 0 else _claimed(path)
+            found = Segment(path, descriptor) if descriptor >= 0 else claim(path)
             if found is not None:
                 return found
         return None
@@ -257,35 +193,3 @@ def _keys(entry: Entry) -> list[str]:
     if isinstance(entry, Remark):
         return [f"remark of {entry.response_id} at {entry.at!r}"]
     return [entry.id, entry.body_id] if entry.body_id else [entry.id]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _locked(descriptor: int) -> bool:
-    """Locks an open file, unless another does or it was removed since it was opened."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # locked by another, or a file system that knows no locks
-        return False
-    return os.fstat(descriptor).st_nlink > 0
-
-
-def _claimed(path: Path) -> Segment | None:
-    """A segment whose process is gone; an empty one is removed."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if not _locked(descriptor):
-        os.close(descriptor)
-        return None
-    found = Segment(path, descriptor)
-    if os.fstat(descriptor).st_size:
-        return found
-    found.done()
-    return None

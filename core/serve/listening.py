@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
 from core.config import Serve
 from core.errors import ConfigError, ConflictError
 from core.paths import Home
-from core.serve.guard import is_loopback
+from core.serve.authority import is_loopback
 
 LOCK: Final = "gateway.lock"
+_FILES: Final = 4_096
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -76,6 +78,16 @@ def listen(host: str, port: int) -> socket.socket:
         taken = error.errno == errno.EADDRINUSE
         raise _refused(host, port, "another program listens there" if taken else str(error.strerror)) from error
     return listening
+
+
+def allow_files() -> None:
+    """Lets this process have as many files open as its connections need, each with one to the server behind it, where
+    the system's hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def url_of(host: str, port: int) -> str:

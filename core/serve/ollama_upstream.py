@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -15,13 +16,19 @@ from core.serve.upstream import Reply
 
 _CONNECT_SECONDS: Final = 3.0
 _STALE_SECONDS: Final = 0.1
-# What belongs to one connection, or is written anew by the server in front (RFC 9110, 7.6.1).
+_LOWEST_STATUS: Final = 200
+_HIGHEST_STATUS: Final = 599
+# What belongs to one connection, or is written anew by the server in front (RFC 9110, 7.6.1). Cookies of callers are
+# not sent on, so that none are set either; and whom browsers may let read an answer is the gateway's to say.
 _NOT_PASSED: Final = frozenset(
     {
         "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "date",
-        "server", "access-control-allow-origin",
+        "server", "set-cookie", "alt-svc",
     }
 )  # fmt: skip
+_OURS: Final = ("access-control-", "x-finetune-")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 class OllamaUpstream:
@@ -51,8 +58,14 @@ class OllamaUpstream:
                 raise self._gone(again) from again
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._gone(error) from error
-        passed = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED}
-        return Reply(answer.status, passed, _Stream(answer))
+        if not _LOWEST_STATUS <= answer.status <= _HIGHEST_STATUS:
+            answer.close()
+            raise BackendError(
+                f"Ollama at {self.url} answered with status {answer.status}, which means nothing here.",
+                title="Ollama's answer is not understood",
+                hint="Look whether it is Ollama that listens there.",
+            )
+        return Reply(answer.status, _passed(answer), _Stream(answer))
 
     async def close(self) -> None:
         session, self._session = self._session, None
@@ -81,6 +94,20 @@ class OllamaUpstream:
         else:
             what = f"Ollama at {self.url} broke off before it answered."
         return BackendError(what, title="Ollama does not answer", hint="Start it (`ollama serve`) and ask again.")
+
+
+def _passed(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    """The headers of an answer that concern the caller, as far as they can be written."""
+    own = {name.strip().lower() for each in answer.headers.getall("Connection", ()) for name in each.split(",")}
+    return {
+        name: value
+        for name, value in answer.headers.items()
+        if (lower := name.lower()) not in _NOT_PASSED
+        and lower not in own
+        and not lower.startswith(_OURS)
+        and _NAME.fullmatch(name)
+        and _VALUE.fullmatch(value)
+    }
 
 
 class _Stream:

@@ -22,6 +22,7 @@ from core.paths import Home
 from core.serve.exchange import Exchange
 from core.serve.journal import Journal, Segment
 from core.serve.remark import Remark, apply
+from core.serve.store_file import identity
 from core.serve.taken import Taken, incoming_of, not_recordable, store_all
 from storage import responses
 from storage.db import Store, open_store
@@ -108,9 +109,13 @@ class Recording:
                 with open_store(self._home.store) as store:
                     recorder = Recorder(store, self._home, self._config, self._categories)
                     recorder.preparer  # noqa: B018 - makes the store's secret before anything waits for it
-                    while self._step(recorder):
+                    opened = identity(self._home.store)
+                    while identity(self._home.store) == opened:
+                        if not self._step(recorder):
+                            return
                         failures = 0
-                return
+                self._say("The store was replaced; recording goes on in the one that is there now.")
+                continue
             except (FinetuneError, OSError) as error:
                 self._failed(str(error))
             except Exception as error:  # noqa: BLE001 - the thread must outlive whatever a validator or hook does

@@ -67,8 +67,15 @@ class _Call:
     routed: Routed
     user: str
     answer: Answer
-    asked: Asked | None = None
+    fields: Mapping[str, Any]
+    read: Asked | None = None
     first: float | None = None
+
+    def asked(self) -> Asked:
+        """What the fields ask; they are let go once it is known, since pictures are large and answers take long."""
+        if self.read is None:
+            self.read, self.fields = asked_of(self.kind, self.fields), {}
+        return self.read
 
 
 class Relay:
@@ -107,9 +114,10 @@ class Relay:
                 streamed = _is_stream(reply)
                 user = own.get(b"x-finetune-user", b"").decode("latin-1")[:200]
                 answer = Answer(kind, streamed=streamed)
-                call = _Call(uuid.uuid4().hex, kind, at, started, body.model, routed, user, answer)
+                call = _Call(uuid.uuid4().hex, kind, at, started, body.model, routed, user, answer, body.fields)
+                del body
                 answering = self._stream if streamed else self._whole
-                await answering(send, reply, call, body.fields)
+                await answering(send, reply, call)
             finally:
                 watch.stop()
                 await leave(reply)
@@ -130,7 +138,7 @@ class Relay:
         found[HOP] = "1"
         return found
 
-    async def _stream(self, send: Send, reply: Reply, call: _Call, fields: Mapping[str, Any]) -> None:
+    async def _stream(self, send: Send, reply: Reply, call: _Call) -> None:
         answer = call.answer
         recorded = False
         await send(_start(reply, call.id))
@@ -142,23 +150,22 @@ class Relay:
                     answer.feed(chunk)
                     if answer.done and not recorded:
                         recorded = True
-                        self._record(call, fields)
+                        self._record(call)
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 else:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     answer.feed(chunk)
-                if call.asked is None:
-                    call.asked = asked_of(call.kind, fields)
+                call.asked()  # after the first piece has gone out
             answer.end()
             last = b""
         except BackendError as error:
             last = error_line(api_of_kind(call.kind), error)
         finally:
             if not recorded:
-                self._record(call, fields)
+                self._record(call)
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _whole(self, send: Send, reply: Reply, call: _Call, fields: Mapping[str, Any]) -> None:
+    async def _whole(self, send: Send, reply: Reply, call: _Call) -> None:
         pieces: list[bytes] = []
         size = 0
         try:
@@ -172,14 +179,13 @@ class Relay:
             body = b"".join(pieces)
             call.answer.whole(body)
         finally:
-            self._record(call, fields)
-        await send_whole(send, reply.status, body, _headers(reply, call.id, whole=True))
+            self._record(call)
+        await send_whole(send, reply.status, body, _headers(reply, call.id))
 
-    def _record(self, call: _Call, fields: Mapping[str, Any]) -> None:
+    def _record(self, call: _Call) -> None:
         if self._journal is None:
             return
-        asked = call.asked or asked_of(call.kind, fields)
-        answer, now = call.answer, time.perf_counter()
+        asked, answer, now = call.asked(), call.answer, time.perf_counter()
         if not asked.prompt and not asked.images and not answer.text:
             return  # a model was loaded or unloaded, nothing was asked
         version = call.routed.version
@@ -248,11 +254,12 @@ def _is_stream(reply: Reply) -> bool:
     return kind.startswith(_STREAMS)
 
 
-def _headers(reply: Reply, response_id: str = "", *, whole: bool = False) -> list[tuple[bytes, bytes]]:
+def _headers(reply: Reply, response_id: str = "") -> list[tuple[bytes, bytes]]:
+    """Without the length where the answer is followed: it may end with a line that says what failed."""
     found = [
         (name.lower().encode("latin-1"), value.encode("utf-8", "surrogateescape"))
         for name, value in reply.headers.items()
-        if not (whole and name.lower() == "content-length")
+        if not (response_id and name.lower() == "content-length")
     ]
     if response_id:
         found.append((RESPONSE_ID, response_id.encode()))

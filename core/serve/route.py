@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from core.backends.by_name import in_ollama
 from core.categories import Category
 from core.config import Config, close_names
 from core.errors import NotFoundError, StoreError
@@ -15,7 +16,6 @@ from storage import aliases, versions
 from storage.db import Store
 from storage.rows import VersionRow
 
-_OLLAMA: Final = "ollama:"
 _LONGEST_NAME: Final = 400
 _MOST_REMEMBERED: Final = 1024
 
@@ -97,8 +97,8 @@ class Router:
         if version is not None:
             return Routed(self._names(version), version, wanted or category, name)
         base = self._categories[category].base_model
-        if base.startswith(_OLLAMA):
-            return Routed(base.removeprefix(_OLLAMA), None, wanted or category, name)
+        if (held := in_ollama(base)) is not None:
+            return Routed(held, None, wanted or category, name)
         raise Refused(
             404,
             f"Nothing serves {name} yet: no version of {category} was promoted.",

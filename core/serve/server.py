@@ -20,11 +20,12 @@ from core.config import Config
 from core.errors import BackendError
 from core.loop import LearningLoop
 from core.paths import Home
-from core.release.ollama_publish import name_in_ollama, publish
+from core.release.ollama_names import name_in_ollama
+from core.release.ollama_publish import publish
 from core.release.registry import code_version
 from core.serve.app import make_app
 from core.serve.guard import rules_of
-from core.serve.listening import check_token, check_upstream, listen, only_gateway, url_of
+from core.serve.listening import allow_files, check_token, check_upstream, listen, only_gateway, url_of
 from core.serve.ollama_upstream import OllamaUpstream
 from core.serve.protocol import GatewayProtocol
 from core.serve.route import Router
@@ -53,15 +54,17 @@ class Serving:
     recording: bool
 
 
-def run(home: Home, *, ready: Callable[[Serving], None], say: Say, access_log: bool = False, **settings: Any) -> None:
+def run(home: Home, *, ready: Callable[[Serving], None], say: Say, access_log: bool = False, **settings: Any) -> bool:
     """Serves until SIGINT or SIGTERM; a second SIGINT does not wait for answers that have begun.
 
     `settings` are laid over the section [serve] of the configuration. `ready` is called once it listens, `say` with
-    whatever goes wrong behind the requests. Raises FinetuneError when it cannot begin.
+    whatever goes wrong behind the requests. Returns whether all that was answered is recorded.
+    Raises FinetuneError when it cannot begin.
     """
     home.ensure()
     with ExitStack() as stack:
         stack.enter_context(only_gateway(home))
+        allow_files()
         loop = stack.enter_context(LearningLoop(home))
         config = replace(loop.config, serve=replace(loop.config.serve, **settings))
         check_token(config.serve)
@@ -80,6 +83,7 @@ def run(home: Home, *, ready: Callable[[Serving], None], say: Say, access_log: b
             config.serve.record,
         )
         asyncio.run(gateway.serve(listening, lambda: ready(serving), access_log=access_log))
+    return gateway.recorded
 
 
 class _Gateway:
@@ -90,6 +94,7 @@ class _Gateway:
         from core.serve.recording import Recording
         from core.serve.shadow import Shadow
 
+        self.recorded = False
         home, categories = loop.home, loop.categories
         names = _in_ollama if isinstance(upstream, OllamaUpstream) else _as_stored
         self.router = Router(loop.store, config, categories, names=names)
@@ -126,7 +131,7 @@ class _Gateway:
                 extra_routes=feedback.routes,
                 figures=self._figures,
             )
-            await _Server(app, ready, access_log=access_log).serve([listening])
+            await _Server(app, ready, self._say, access_log=access_log).serve([listening])
 
     def _figures(self) -> dict[str, Any]:
         return {**self._recording.figures(), "shadow": self._shadow.figures(), "version": code_version()}
@@ -134,6 +139,9 @@ class _Gateway:
     async def _stop_recording(self) -> None:
         done = await asyncio.to_thread(self._recording.stop)
         self._journal.close()
+        self.recorded = done and not self._journal.dropped
+        if self._journal.dropped:
+            self._say(f"{self._journal.dropped} answers were not kept: {self._journal.problem}.")
         if not done:
             self._say("Not everything is recorded yet; the next start goes on with it.")
 
@@ -141,7 +149,7 @@ class _Gateway:
 class _Server(uvicorn.Server):
     """Uvicorn without its way with signals: it would raise them again at the end, before the journal is recorded."""
 
-    def __init__(self, app: Any, ready: Callable[[], None], *, access_log: bool) -> None:
+    def __init__(self, app: Any, ready: Callable[[], None], say: Say, *, access_log: bool) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -158,10 +166,16 @@ class _Server(uvicorn.Server):
             )
         )
         self._ready = ready
+        self._say = say
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        if self.server_state.tasks and not self.force_exit:
+            self._say(f"Answers that have begun go on, for {GRACE_SECONDS} s at most; ctrl+c again ends them.")
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from core.capture.retention import clean_up
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home
 from core.prove.watch import watch_all
 from core.release.ollama_serving import follow
+from core.serve.store_file import identity
+from core.serve.trimming import trim_responses
 
 LOOK_SECONDS: Final = 60.0
+TRIM_SECONDS: Final = 3_600.0
 
 
 class Watching:
     """A thread with a loop of its own. A version that does worse than the one before is rolled back where that is
-    on (`core.prove.watch`); with `follows` Ollama is pointed at what the store says, for the case that it was away."""
+    on (`core.prove.watch`); with `follows` Ollama is pointed at what the store says, for the case that it was away.
+    Once an hour old events go beyond what a category may keep, and rows of old answers (`core.serve.trimming`)."""
 
     def __init__(self, home: Home, *, follows: bool, say: Callable[[str], None]) -> None:
         self._home = home
@@ -42,13 +48,20 @@ class Watching:
         while True:
             try:
                 with LearningLoop(self._home) as loop:
-                    seen = -1
+                    seen, trimmed_at = -1, -math.inf
+                    opened = identity(self._home.store)
                     while not self._stop.is_set():
                         if (version := loop.store.data_version()) != seen:
                             seen = version
                             self._tell(self._rolled_back(loop))
                         if self._follows:
                             self._tell(follow(loop.store, loop.home, loop.config))
+                        if time.monotonic() >= trimmed_at + TRIM_SECONDS:
+                            trim_responses(loop.store, loop.home, now=time.time())
+                            clean_up(loop.store, loop.config, now=time.time())
+                            trimmed_at = time.monotonic()
+                        if identity(self._home.store) != opened:
+                            self._tell(["The store was replaced: start the gateway again to serve what it says."])
                         self._stop.wait(LOOK_SECONDS)
                     return
             except Exception as error:  # noqa: BLE001 - the boundary of the thread: it says what it is, and goes on

@@ -9,9 +9,12 @@ import pytest
 from cli_kit import Run
 from versions_kit import add_version
 
+from core.backends.llamacpp import LlamaCppBackend
 from core.config import Config
+from core.errors import CategoryError
 from core.loop import LearningLoop
 from core.paths import Home, sha256_of
+from core.release.adapter_export import export_version_adapter
 from core.release.export import Export
 from core.release.quantize import GgufFile
 from core.release.registry import Origin, register, staging, version_name
@@ -73,6 +76,12 @@ def test_is_written_and_proved(run: Run, store: Store, home: Home, tmp_path: Pat
     told = run("models", version.name, "--adapter", str(tmp_path / "b.gguf"))
     assert told.code == 0
     assert "llama-server -m " in told.out
+    # nothing is left that was not proved
+    with LlamaCppBackend() as backend, pytest.raises(CategoryError, match="erd"):
+        export_version_adapter(
+            store, home, version, tmp_path / "d.gguf", config=Config(), categories={}, backend=backend
+        )
+    assert not (tmp_path / "d.gguf").exists()
     # an adapter that cannot be one file says why, and leaves none
     shutil.rmtree(adapter_of(home, version).parent)
     make_adapter(adapter_of(home, version).parent, use_dora=True)

@@ -9,8 +9,11 @@ from versions_kit import add_version
 
 from core.config import Config
 from core.paths import Home
+from core.prove.watch import Side
 from core.release.promote import promote
 from storage.db import Store, open_store
+from tui.cli import watch as watch_command
+from tui.cli.output import table
 
 
 @pytest.fixture
@@ -61,3 +64,9 @@ def test_stats_say_what_is_known_of_production(run: Run, two: Store) -> None:
     assert "What serves does worse than ft-demo-erd-v0 did before: roll it back under Models (r)." in said
     (erd,) = run("stats", "--json").json["categories"]
     assert (erd["production"]["verdict"], erd["production"]["tally"]["losses"]) == ("worse", 30)
+
+
+def test_the_table_fits_into_a_small_terminal() -> None:
+    side = Side("ft-demo-erd-v10", 12_345, 1_234, 0.275, (0.2436, 1.0), 64.68, (0.0, 100.0))
+    lines = table(watch_command.HEADERS, [watch_command._row("before", side)]).splitlines()
+    assert max(map(len, lines)) <= 80 and lines[2].endswith("28% (24% to 100%)  64.7 (0.0 to 100.0)")

@@ -108,6 +108,10 @@ def test_the_next_step_follows_the_state(loop: LearningLoop) -> None:
     assert loop.next_step("erd") == "v1 beats production 85 % ± 12: promote it (p)."
     loop.promote(version.id)
     assert loop.next_step("erd").startswith("Train: 60 usable outputs")
+    loop.rollback("erd")  # what was taken out of production for a reason is not offered again
+    assert loop.next_step("erd").startswith("v1 was rolled back. Train: 60 usable outputs")
+    loop.undo("erd")
+    assert loop.next_step("erd").startswith("Train: 60 usable outputs")
 
 
 def test_an_unproved_version_is_not_offered(loop: LearningLoop) -> None:

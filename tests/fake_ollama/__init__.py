@@ -6,6 +6,6 @@ In a test's thread:   with fake_ollama("0.34.1", store) as url: …
 Killed or stopped, and started again on the same store (also as another era), it has what it had.
 """
 
-from fake_ollama.server import fake_ollama, set_faults
+from fake_ollama.server import fake_ollama, requests_of, set_faults
 
-__all__ = ["fake_ollama", "set_faults"]
+__all__ = ["fake_ollama", "requests_of", "set_faults"]

@@ -19,6 +19,8 @@ from fake_ollama.answers import Answers, EchoAnswers, LlamaCppAnswers
 from fake_ollama.app import application
 from fake_ollama.state import State
 
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 @contextmanager
 def fake_ollama(era: str, store: Path, *, port: int = 0, answers: str = "echo", delay: float = 0.0) -> Iterator[str]:
@@ -43,8 +45,14 @@ def set_faults(url: str, **faults: Any) -> None:
     request = urllib.request.Request(
         f"{url}/_fault", json.dumps(faults).encode(), {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as reply:
+    with _DIRECT.open(request, timeout=10) as reply:
         reply.read()
+
+
+def requests_of(url: str, path: str) -> list[Any]:
+    """The bodies of the requests that a fake got for one path, oldest first."""
+    with _DIRECT.open(f"{url}/_requests", timeout=10) as reply:
+        return [one["body"] for one in json.load(reply) if one["path"] == path]
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -86,3 +87,46 @@ def test_a_small_file_is_not_told_by_quarters() -> None:
     for done in range(0, 1_001, 10):
         progress(done * 1_000_000, 1_000_000_000)
     assert told == [f"{part} % of the file are given to Ollama." for part in (25, 50, 75, 100)]
+
+
+async def test_how_far_it_is_stays_to_be_seen_and_x_stops_it(
+    app: FinetuneApp, store: Store, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_version(store, home, 1, None)
+    asked: list[int] = []
+
+    def promote(
+        self: LearningLoop,
+        version_id: int,
+        *,
+        note: Callable[[str], object],
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> AliasChange:
+        asked.append(version_id)
+        progress(37, 100)
+        end = time.monotonic() + 20.0
+        while not cancelled():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        raise ExportError("Giving a version to Ollama was stopped.", hint="Nothing was changed.")
+
+    monkeypatch.setattr(LearningLoop, "promote", promote)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, "5", "models")
+        await until(pilot, lambda: app.screen.subject is not None)  # type: ignore[attr-defined]
+        foot = app.screen.query_one("#models-tree")
+        assert "on the disk" in str(foot.border_subtitle)
+        await pilot.press("x")  # nothing is under way
+        await pilot.press("p")
+        await until(pilot, lambda: "37 % given to Ollama" in str(foot.border_subtitle))
+        await pilot.press("p")  # the same again is not put behind it
+        await until(pilot, lambda: "ft-demo-erd-v1 is being promoted already." in toasts(app))
+        await pilot.press("x")
+        await until(pilot, lambda: "Giving a version to Ollama was stopped.\nNothing was changed." in toasts(app))
+        await until(pilot, lambda: "on the disk" in str(foot.border_subtitle))
+        assert len(asked) == 1
+        await pilot.press("p")
+        await until(pilot, lambda: len(asked) == 2 and "37 %" in str(foot.border_subtitle))
+        await pilot.press("x")
+        await until(pilot, lambda: "on the disk" in str(foot.border_subtitle))

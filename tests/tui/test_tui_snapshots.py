@@ -29,6 +29,7 @@ SETTINGS = {
 }  # fmt: skip
 SIZES = {"narrow": (80, 24), "wide": (140, 40)}
 DIAGRAM = "erDiagram\n    customer ||--o{ order : places\n    customer {\n        string name\n    }\n"
+OTHER = DIAGRAM.replace("{\n", "{\n        int id PK\n")
 FINDINGS = [
     {"kind": "missing_pk", "message": "entity `customer` has no primary key", "line": 3, "severity": "error"},
     {"kind": "naming", "message": "attribute `orderDate` is not in snake_case", "line": 6, "severity": "warning"},
@@ -49,7 +50,7 @@ def seed(store: Store, home: Home) -> None:
     run = _finished_run(store, data)
     base, trained = (_version(store, number, run if number else None, data) for number in (0, 1))
     pairs = [
-        AbPairRow(1, place, None, f"Draw the data model of shop {place}.", DIAGRAM, DIAGRAM, 60.0,
+        AbPairRow(1, place, None, f"Draw the data model of shop {place}.", DIAGRAM, OTHER, 60.0,
                   60.0 if place % 9 == 0 else 20.0 if place % 7 == 0 else 90.0, 0.2, 0.2, 40, 44,
                   "tie" if place % 9 == 0 else "a" if place % 7 == 0 else "b")
         for place in range(120)
@@ -184,6 +185,8 @@ SHOWN = {
     "scoreboard": ("4",),
     "models": ("5",),
     "help": ("4", "question_mark"),
+    "vote": ("4", "v", "2"),
+    "details": ("4", "d"),
 }
 
 

@@ -9,19 +9,24 @@ from types import SimpleNamespace
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Footer, Static
+from textual.widgets._footer import FooterKey
 
 from core.config import Ab
 from core.paths import Home
 from core.prove.ab import result_of
-from core.prove.voting import sitting
+from core.prove.breakdown import Part
+from core.prove.rating import Rating
+from core.prove.voting import Question, Shown, Sitting, sitting
 from storage import ab_tests, ab_votes, versions
 from storage.db import Store
 from storage.rows import AbPairRow
 from tui.app import FinetuneApp
-from tui.screens.ab_details import AbDetailsScreen
+from tui.screens.ab_details import AbDetailsScreen, by_part, strengths
 from tui.screens.help import HelpScreen
 from tui.screens.vote import VoteScreen
+from tui.widgets.ab_tables import ComparisonTable
+from tui.widgets.verdict import verdict_line
 
 HOSTILE = "[/x] [bold]y[/bold] \x1b[31m\x07"
 NAMES = ("ft-demo-erd-v0", "ft-demo-erd-v1")
@@ -164,7 +169,10 @@ async def test_the_scoreboard_tells_what_people_changed(
         await pilot.press("escape")
         await until(pilot, lambda: "3 won, 3 lost, 2 tied of 8" in shown(app, "#verdict-figures"))
         assert "decided by 3 votes, 5 stored prompts" in shown(app, "#verdict-known")
+        assert "shadowed" not in shown(app, "#verdict-known")  # none were
         assert "people agree with 0 % of the scores" in shown(app, "#verdict-known")
+        listed = app.screen.query_one(ComparisonTable)
+        assert "need more data  50 %" in str(listed._line(listed.selected, 138).plain)  # type: ignore[arg-type]
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, AbDetailsScreen))
         told = shown(app, "#details-text")
@@ -172,3 +180,48 @@ async def test_the_scoreboard_tells_what_people_changed(
         assert "ft-demo-erd-v1" in told and "the base" in told and "By category" in told
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, AbDetailsScreen))
+
+
+async def test_no_side_is_marked_and_the_arrows_move_both(app: FinetuneApp, compared: SimpleNamespace) -> None:
+    long = VoteScreen(
+        Sitting((1,), (Question(1, 0, "p\n" * 40, Shown("a\n" * 90, 1, None), Shown("b\n" * 90, 2, None), False),),
+                frozenset()),
+        {},
+    )  # fmt: skip
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(long)
+        await pilot.pause()
+        assert app.focused is None
+        await pilot.press("down", "j", "pagedown")
+        left, right, prompt = (long.query_one(f"#vote-{name}") for name in ("left", "right", "prompt"))
+        assert left.scroll_offset.y == right.scroll_offset.y == 12 and prompt.scroll_offset.y == 0
+        await pilot.press("tab", "down", "down")
+        await until(pilot, lambda: prompt.scroll_offset.y == 2)
+        assert left.scroll_offset.y == 12
+        await pilot.press("tab", "up")
+        assert app.focused is None and left.scroll_offset.y == right.scroll_offset.y == 11
+
+
+async def test_all_keys_of_a_vote_fit_in_a_small_footer(app: FinetuneApp, compared: SimpleNamespace) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await voting(app, pilot)
+        keys = list(app.screen.query_one(Footer).query(FooterKey))
+        assert keys[-1].description == "Back" and max(key.region.right for key in keys) <= 80
+
+
+def test_tables_of_the_details_keep_to_the_width() -> None:
+    name = "duplicate attribute · links, diagram, vote, one and another"
+    part = Part("pattern", name, 10, 9, 1, 0, 0, 0.9, (0.5, 1.0), 50.0, 100.0, 0.0, 1.0)
+    rated = [Rating(1, 0.0, None, None, 150), Rating(2, 853.0, 512.0, 1195.0, 150)]
+    for width in (40, 74, 106):
+        lines = strengths(rated, lambda one: NAMES[one - 1], width, held_by_prior=False)
+        assert max(map(len, lines.plain.splitlines()[2:])) <= max(width, 50)
+        assert max(map(len, by_part([part], width).plain.splitlines())) <= max(width, 68)
+    assert name in by_part([part], 74).plain and "  prompts" not in by_part([part], 74).plain
+    assert by_part([part], 106).plain.splitlines()[2].endswith("…")
+
+
+def test_the_verdict_knows_what_serves() -> None:
+    assert "serves" in verdict_line({"verdict": "promote"}, 0, serves=True).plain
+    assert "r rolls it back" in verdict_line({"verdict": "keep"}, 0, serves=True).plain
+    assert "serves" not in verdict_line({"verdict": "promote"}, 0).plain

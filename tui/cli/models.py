@@ -113,8 +113,9 @@ def _show_version(home: Home, name: str, *, as_json: bool) -> None:
 
 
 def _make_ready(home: Home, wanted: str, *, as_json: bool) -> None:
+    from core.backends.by_name import OLLAMA
     from core.train.download import download_base
-    from core.train.presets import OLLAMA, resolve_base
+    from core.train.presets import resolve_base
 
     progress = ProgressLine(enabled=not as_json)
     local = wanted.lower().startswith(OLLAMA) or wanted.lower().endswith(".gguf")
@@ -179,4 +180,4 @@ def _clean_up(home: Home, category: str | None, *, dry_run: bool, as_json: bool)
         rule = f"each category keeps its newest {kept}" if kept else "publish.keep_versions is 0, which keeps all"
         click.echo(f"Nothing to remove: {rule}, and what serves or served before.")
     verb = "would be freed" if dry_run else "freed"
-    click.echo(f"{_size(freed)} {verb}; {_size(left)} on the disk")
+    click.echo(f"{_size(freed)} {verb}; {_size(left)} on the disk" if reports else f"{_size(left)} on the disk")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
+from core.categories import category as known_category
+from core.categories import load_categories
+from core.config import Serve, load_config
 from core.paths import Home
 from core.serve.server import Serving, run
 from tui.cli.output import json_option, print_json, with_home
@@ -33,26 +36,36 @@ def serve(home: Home, no_record: bool, access_log: bool, as_json: bool, **given:
     Applications that call Ollama call this instead: at http://127.0.0.1:11435 (OLLAMA_HOST for the ollama client,
     .../v1 as base URL for OpenAI's). The alias of a category, ft-erd, is answered by the version that was promoted
     last; other models are passed on. Every answer of a category becomes feedback: the header X-Finetune-Response-Id of
-    an answer names it in POST /feedback. ctrl+c ends it once the answers that have begun are through.
+    an answer names it in POST /feedback, for 90 days. ctrl+c ends it once the answers that have begun are through.
     """
     settings = {name: value for name, value in given.items() if value is not None}
     if no_record:
         settings["record"] = False
 
+    serve_config = replace(load_config(home).serve, **settings)
+    if serve_config.category:
+        known_category(load_categories(home), serve_config.category)
+
     def ready(serving: Serving) -> None:
         if as_json:
             print_json({**asdict(serving), "aliases": list(serving.aliases)})
         else:
-            _greet(serving)
+            _greet(serving, serve_config)
 
-    run(home, ready=ready, say=lambda line: click.echo(plain(line), err=True), access_log=access_log, **settings)
+    recorded = run(
+        home, ready=ready, say=lambda line: click.echo(plain(line), err=True), access_log=access_log, **settings
+    )
     if not as_json:
-        click.echo("Stopped; every answer is recorded.", err=True)
+        kept = "nothing was to be recorded" if no_record else "every answer is recorded"
+        click.echo(f"Stopped; {kept}." if recorded else "Stopped.", err=True)
 
 
-def _greet(serving: Serving) -> None:
+def _greet(serving: Serving, wanted: Serve) -> None:
+    if wanted.backend == "auto" and wanted.ollama and not serving.upstream:
+        click.echo(f"! No Ollama answers at {plain(wanted.ollama)}; the gateway does without it.", err=True)
     behind = f"Ollama at {serving.upstream}" if serving.upstream else "the embedded llama.cpp"
-    click.echo(f"▶ {serving.url} answers with {behind}; {'recording' if serving.recording else 'nothing is recorded'}.")
+    click.echo(f"▶ {serving.url} answers with {behind}")
+    click.echo(f"  {'Answers are' if serving.recording else 'Nothing is'} recorded.")
     if serving.aliases:
         model = serving.aliases[0]
         click.echo(f"  Models of this store: {', '.join(serving.aliases)}")

@@ -16,6 +16,7 @@ from storage import aliases
 from tui.cli.output import json_option, print_json, table, with_home
 from tui.text import plain
 
+HEADERS = ("", "answers", "judged", "success (95 %)", "score (95 %)")
 _MARKS = {"worse": "✗", "better": "✓", "no difference yet": "·", "nothing to watch": "·"}
 
 
@@ -53,23 +54,16 @@ def _say(one: Watch, *, automatic: bool) -> None:
     click.echo(f"{_MARKS[one.verdict]} {plain(one.why)}")
     if one.new is None or one.old is None:
         return
-    headers = ("", "answers", "judged", "success", "95 %", "score", "95 %")
-    click.echo(table(headers, [_row("before", one.old), _row("now", one.new)]))
+    click.echo(table(HEADERS, [_row("before", one.old), _row("now", one.new)]))
     if one.verdict == "worse" and not (automatic and one.automatic):
         click.echo(f"→ Roll it back: finetune-tui rollback {one.category}")
 
 
 def _row(when: str, side: Side) -> tuple[object, ...]:
-    success = "–" if side.success is None else f"{side.success:.0%}"
-    score = "–" if side.score is None else f"{side.score:.1f}"
-    low, high = side.success_interval
-    lowest, highest = side.score_interval
-    return (
-        f"{when}: {side.version}",
-        side.answers,
-        side.judged,
-        success,
-        "" if side.success is None else f"{low:.0%} to {high:.0%}",
-        score,
-        "" if side.score is None else f"{lowest:.1f} to {highest:.1f}",
-    )
+    success = "–" if side.success is None else f"{side.success:.0%} ({_span(side.success_interval, '.0%')})"
+    score = "–" if side.score is None else f"{side.score:.1f} ({_span(side.score_interval, '.1f')})"
+    return f"{when}: {side.version}", side.answers, side.judged, success, score
+
+
+def _span(ends: tuple[float, float], form: str) -> str:
+    return f"{ends[0]:{form}} to {ends[1]:{form}}"

@@ -9,6 +9,8 @@ from textual.binding import Binding, BindingType
 from storage.db import Store
 from storage.rows import AbTestRow
 from tui.screens.production import ProductionScreen
+from tui.text import safe
+from tui.widgets.verdict import VerdictPanel
 
 if TYPE_CHECKING:
     from core.prove.voting import Sitting
@@ -49,6 +51,11 @@ class KnowingScreen(ProductionScreen):
     def read_again(self) -> None:
         """Read everything again."""
         raise NotImplementedError
+
+    def tell_change(self, text: str) -> None:
+        """Beside the verdict that it follows from."""
+        title = f"Verdict · {text}" if text else "Verdict"
+        self.query_one(VerdictPanel).border_title = safe(title, one_line=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There must be answers."""

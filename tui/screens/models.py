@@ -17,6 +17,7 @@ from tui.views import ModelsView, read_models
 from tui.widgets.empty import Empty
 from tui.widgets.lineage import LineageTree, lineage
 from tui.widgets.version_details import details, short_figures
+from tui.words import data_size
 
 _NOTHING = (
     ("3", "open Train and start a run: it makes the first version"),
@@ -45,6 +46,7 @@ class ModelsScreen(ProductionScreen):
     def __init__(self) -> None:
         super().__init__()
         self._view: ModelsView | None = None
+        self._under_way_told = ""
 
     def compose_body(self) -> ComposeResult:
         yield Empty("No model has been trained yet.", _NOTHING, id="models-empty")
@@ -94,6 +96,7 @@ class ModelsScreen(ProductionScreen):
             self.query_one("#models-empty", Empty).show("No model has been trained yet.", _NOTHING)
         if not same:
             self.query_one(LineageTree).show(lineage(view.versions), view.production, short_figures)
+        self._show_foot()
         self._show_details()
 
     def on_lineage_tree_selected(self) -> None:
@@ -107,6 +110,15 @@ class ModelsScreen(ProductionScreen):
             self.query_one("#models-details").border_title = safe(version.name)
             self.query_one("#models-text", Static).update(details(version, self._view, now=time.time()))
         self.refresh_bindings()
+
+    def tell_change(self, text: str) -> None:
+        """Below the versions; else how much disk they take."""
+        self._under_way_told = text
+        self._show_foot()
+
+    def _show_foot(self) -> None:
+        used = f"{data_size(self._view.disk)} on the disk" if self._view is not None else ""
+        self.query_one(LineageTree).border_subtitle = safe(self._under_way_told or used, one_line=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Comparing needs a version."""

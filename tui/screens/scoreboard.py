@@ -165,6 +165,7 @@ class ScoreboardScreen(KnowingScreen):
             candidate=view.name(test.version_b),
             answered=len(self._pairs) if read else 0,
             min_win_rate=view.min_win_rate,
+            serves=test.version_b in view.production,
             known=self._known if read else None,
         )
 

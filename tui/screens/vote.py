@@ -40,13 +40,16 @@ class VoteScreen(ModalScreen[int]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "vote('left')", "1 better", id="vote.left", tooltip="The first answer is better"),
-        Binding("2", "vote('right')", "2 better", id="vote.right", tooltip="The second answer is better"),
+        Binding("1", "vote('left')", "Better", id="vote.left", tooltip="The first answer is better"),
+        Binding("2", "vote('right')", "Better", id="vote.right", tooltip="The second answer is better"),
         Binding("t", "vote('tie')", "Tie", id="vote.tie", tooltip="No difference"),
         Binding("b", "vote('both_good')", "Both good", id="vote.both_good", tooltip="Both are good, and as good"),
         Binding("n", "vote('both_bad')", "Both bad", id="vote.both_bad", tooltip="Neither is any good"),
         Binding("s", "vote('skip')", "Skip", id="vote.skip", tooltip="Say nothing of this pair"),
         Binding("u", "undo", "Undo", id="vote.undo", tooltip="Take the last vote back, as often as you like"),
+        Binding(
+            "tab,shift+tab", "prompt", "Prompt", show=False, id="vote.prompt", tooltip="To a long prompt, and back"
+        ),
         Binding("escape,q", "close", "Back", id="vote.close", tooltip="Back to the scoreboard"),
         Binding("down,j", "scroll(1)", "Down", show=False, id="vote.down", tooltip="Scroll both answers down"),
         Binding("up,k", "scroll(-1)", "Up", show=False, id="vote.up", tooltip="Scroll both answers up"),
@@ -54,6 +57,8 @@ class VoteScreen(ModalScreen[int]):
         Binding("pageup", "scroll(-10)", "Page", show=False, id="vote.back", tooltip="Scroll ten lines up"),
         Binding("question_mark,f1", "help", "Help", show=False, id="vote.help", tooltip="What the keys do here"),
     ]
+    # No side has the focus: it would look like a choice, and the arrows would move one answer without the other.
+    AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = BaseScreen.HORIZONTAL_BREAKPOINTS
     DEFAULT_CSS = """
     VoteScreen { background: $background; }
@@ -82,7 +87,7 @@ class VoteScreen(ModalScreen[int]):
             yield Static(id="vote-question")
         with Container(id="vote-answers"):
             for side in ("left", "right"):
-                with VerticalScroll(id=f"vote-{side}", classes="answer pane"):
+                with VerticalScroll(id=f"vote-{side}", classes="answer pane", can_focus=False):
                     yield Static(id=f"vote-text-{side}")
         yield Static(id="vote-last")
         yield Footer(show_command_palette=False)
@@ -92,7 +97,6 @@ class VoteScreen(ModalScreen[int]):
         self.query_one("#vote-prompt").border_title = "Prompt"
         self.query_one("#vote-left").border_title = "1"
         self.query_one("#vote-right").border_title = "2"
-        self.query_one("#vote-left").focus()
         self._show()
 
     @property
@@ -112,13 +116,14 @@ class VoteScreen(ModalScreen[int]):
         head = self.query_one("#vote-head", Static)
         if question is None:
             told = f"Nothing is left to vote on: {counted(total, 'pair')} with different answers, all answered."
-            head.update(Content.styled(told, "bold"))
+            head.update(Content.styled(told, "bold") + "\n\nesc goes back to the verdict, in which every vote counts.")
         else:
             head.update(f"Which answer is better? {counted(len(self._waiting), 'pair')} of {total} to go.")
             self.query_one("#vote-question", Static).update(safe(question.prompt))
             for side, shown in (("left", question.left), ("right", question.right)):
                 text = safe(shown.text) if shown.text.strip() else Content.styled("(an empty answer)", "$text-muted")
                 self.query_one(f"#vote-text-{side}", Static).update(text)
+            self.set_focus(None)
             for pane in ("left", "right", "prompt"):
                 self.query_one(f"#vote-{pane}").scroll_home(animate=False)
         self.refresh_bindings()
@@ -183,6 +188,10 @@ class VoteScreen(ModalScreen[int]):
         """Scroll both answers alike, so that they can be compared line by line."""
         for side in ("left", "right"):
             self.query_one(f"#vote-{side}").scroll_relative(y=lines, animate=False)
+
+    def action_prompt(self) -> None:
+        """To the prompt, which the arrows then scroll, and back."""
+        self.set_focus(None if self.focused is not None else self.query_one("#vote-prompt"))
 
     def action_help(self) -> None:
         """What is asked here, and the keys."""

@@ -13,6 +13,7 @@ from tui.views import ScoreboardView
 from tui.widgets.virtual_table import VirtualTable
 from tui.words import VERDICT_GLYPHS, ago, number, percent, signed
 
+_WIDE = 90
 _OUTCOMES = {"a": "✗ lost", "b": "✓ won ", "tie": "= tie "}
 
 
@@ -52,12 +53,14 @@ class ComparisonTable(VirtualTable[AbTestRow]):
         view = self._view
         if view is None:
             return Content("")
-        result = test.result or {}
+        result = view.pooled.get(test.id) or test.result or {}
         verdict = str(result.get("verdict", "unfinished"))
-        star = "  ★ in production" if test.version_b in view.production else ""
+        serves = test.version_b in view.production
+        more = ("  in production" if serves else "") + ("  from shadowed requests" if test.source == "shadow" else "")
         return safe(
             f" {VERDICT_GLYPHS.get(verdict, '●')} {verdict:<15}{percent(result.get('win_rate')):>5}"
-            f"  {view.name(test.version_b)} against {view.name(test.version_a)}  {ago(test.created_at)}{star}",
+            f" {'★' if serves else ' '} {view.name(test.version_b)} against {view.name(test.version_a)}"
+            f"  {ago(test.created_at)}{more if width >= _WIDE else ''}",
             one_line=True,
         )
 

@@ -21,19 +21,18 @@ def proof_content(checks: Sequence[Mapping[str, Any]]) -> Content:
         line = Content.assemble(
             ("✓ holds " if passed else "✗ fails ", "$text-success" if passed else "$text-error bold"),
             safe(f"{check.get('name', '')!s:<{width}}"),
-            "  ",
-            safe(_figures(check)),
         )
-        detail = str(check.get("detail") or "")
-        if detail:
-            line = Content.assemble(line, "  ", safe(detail, "$text-muted", one_line=True))
+        for text, style in ((_figures(check), ""), (str(check.get("detail") or ""), "$text-muted")):
+            if text:
+                line = Content.assemble(line, "  ", safe(text, style, one_line=True))
         lines.append(line)
     return Content("\n").join(lines)
 
 
 def _figures(check: Mapping[str, Any]) -> str:
     figure, bound = _figure(check.get("figure")), _figure(check.get("bound"))
-    if not figure:
+    # A check that is met or not has nothing between: that no fault was found, or that all agree, stands in its detail.
+    if not figure or (check.get("passed") and figure == bound and figure in ("0", "1") and check.get("detail")):
         return ""
     return f"{figure} (bound {bound})" if bound else figure
 

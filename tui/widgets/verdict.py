@@ -23,6 +23,11 @@ _SENTENCES: Final = {
     "keep": "Keep what serves: the candidate is not better.",
     "need more data": "Need more data before this can be told.",
 }
+_SERVING: Final = {
+    "promote": "The candidate is better, and serves.",
+    "keep": "The candidate is not better, but serves: r rolls it back.",
+    "need more data": "It serves, but need more data before this can be told.",
+}
 _COLOURS: Final = {"promote": "$text-success", "keep": "$text-error", "need more data": "$text-warning"}
 
 
@@ -48,8 +53,8 @@ class VerdictPanel(Vertical):
         yield Static(id="verdict-line")
         yield Static(id="verdict-arms")
         yield IntervalBar(span=(0.0, 1.0), marks=(), id="verdict-bar")
-        yield Static(id="verdict-figures")
         yield Static(id="verdict-known")
+        yield Static(id="verdict-figures")
         yield Static(id="verdict-reasons")
 
     def show(
@@ -60,16 +65,20 @@ class VerdictPanel(Vertical):
         candidate: str,
         answered: int,
         min_win_rate: float,
+        serves: bool = False,
         known: ComparisonView | None = None,
     ) -> None:
-        """Show a test; `answered` counts the prompts that both arms have answered so far.
+        """Show a test; `answered` counts the prompts that both arms have answered so far, `serves` tells whether the
+        candidate is in production.
 
         `known` is what is known of the two versions beyond it; where votes or shadowed requests have a say, the figures
         are those of everything together.
         """
         result = (known.beyond(test) if known is not None else None) or test.result
-        self.query_one("#verdict-known", Static).update(known_lines(known, test))
-        self.query_one("#verdict-line", Static).update(verdict_line(result, answered))
+        beyond = known_lines(known, test)
+        self.query_one("#verdict-known", Static).update(beyond)
+        self.query_one("#verdict-known", Static).display = bool(beyond.plain)
+        self.query_one("#verdict-line", Static).update(verdict_line(result, answered, serves=serves))
         self.query_one("#verdict-arms", Static).update(arms(result, baseline, candidate))
         interval = _interval(result, "interval")
         self.set_class(interval is not None, "-judged")
@@ -82,13 +91,15 @@ class VerdictPanel(Vertical):
         self.query_one("#verdict-reasons", Static).update(Content("\n").join(safe(f"· {reason}") for reason in reasons))
 
 
-def verdict_line(result: Mapping[str, Any] | None, answered: int) -> Content:
-    """The verdict in words, with how many more prompts it would take where it is not told yet."""
+def verdict_line(result: Mapping[str, Any] | None, answered: int, *, serves: bool = False) -> Content:
+    """The verdict in words, by whether the candidate `serves` already; where it is not told yet, with how many more
+    prompts it would take."""
     if result is None:
         so_far = f"● unfinished: {counted(answered, 'prompt')} answered so far. a goes on with it."
         return Content.styled(so_far, "bold $text-primary")
     verdict = str(result.get("verdict", ""))
-    text = f"{VERDICT_GLYPHS.get(verdict, '·')} {_SENTENCES.get(verdict, '')}".strip()
+    sentence = (_SERVING if serves else _SENTENCES).get(verdict, "")
+    text = f"{VERDICT_GLYPHS.get(verdict, '·')} {sentence}".strip()
     more = result.get("more")
     if verdict == "need more data" and isinstance(more, (int, float)) and more > 0:
         text += f" About {counted(int(more), 'more prompt')} would do."
@@ -137,10 +148,7 @@ def known_lines(known: ComparisonView | None, test: AbTestRow) -> Content:
     lines: list[Content] = []
     if (together := known.beyond(test)) is not None:
         counts, agreement = together["sources"], together["agreement"]
-        told = (
-            f"decided by {counted(counts['votes'], 'vote')}, {counted(counts['stored'], 'stored prompt')}, "
-            f"{counted(counts['shadow'], 'shadowed request')}"
-        )
+        told = decided_by(counts)
         if agreement["n"]:
             told += f"; people agree with {percent(agreement['share'])} of the scores"
         lines.append(Content(told))
@@ -150,6 +158,14 @@ def known_lines(known: ComparisonView | None, test: AbTestRow) -> Content:
         lines.append(Content(f"rating {rating.elo:+.0f} Elo over the base {span}"))
     lines += [Content.styled("✗ ", "$text-error") + safe(text) for text in known.forgotten]
     return Content("\n").join(lines)
+
+
+def decided_by(counts: Mapping[str, int]) -> str:
+    """Where the outcomes are from; sources that have given none go without saying."""
+    parts = (("votes", "vote"), ("stored", "stored prompt"), ("shadow", "shadowed request"))
+    told = ", ".join(counted(counts[key], noun) for key, noun in parts if counts[key])
+    unjudged = f"; {counts['not_judged']} not judged" if counts["not_judged"] else ""
+    return f"decided by {told or 'nothing yet'}{unjudged}"
 
 
 def _interval(result: Mapping[str, Any] | None, key: str) -> tuple[float, float] | None:

@@ -8,12 +8,14 @@ from typing import Any, Final
 from textual.content import Content
 
 from core.prove.forgetting import findings
+from storage.deployments import ALIAS_CHECK
 from storage.rows import AliasChange, VersionRow
 from tui.text import safe
 from tui.views import ModelsView
 from tui.widgets.proof_list import proof_content
 from tui.words import ago, clock, data_size, number, percent, signed
 
+_SENT: Final = "sent"  # the hash of what was sent, which is no check
 _ACTIONS: Final = {
     "promote": "promoted",
     "rollback": "rolled back",
@@ -47,6 +49,7 @@ def details(version: VersionRow, view: ModelsView, *, now: float) -> Content:
         ("Forgetting", _forgetting(version.metrics)),
         ("A/B test", _test(version, view)),
         ("Files", _files(version)),
+        ("Ollama", _held(version, view)),
         ("Proof", proof_content(version.proof)),
         ("Data", _data(version, view)),
         ("Settings", _pairs(version.settings)),
@@ -88,9 +91,9 @@ def _test(version: VersionRow, view: ModelsView) -> Content:
     test = view.tests.get(version.id)
     if test is None:
         return Content("" if version.number == 0 else "None yet. 4 opens the scoreboard, where a runs one.")
-    if test.result is None:
+    result = view.pooled.get(test.id) or test.result
+    if result is None:
         return safe(f"unfinished, against {view.name(test.version_a)}")
-    result = test.result
     rate = percent(result.get("win_rate"), 1)
     return safe(
         f"against {view.name(test.version_a)}: {result.get('verdict', '')} · win rate {rate}"
@@ -110,6 +113,24 @@ def _files(version: VersionRow) -> Content:
         safe(f"{kind:<{width}}  {data_size(float(file.get('bytes') or 0)):>8}  {file.get('path', '')}")
         for kind, file in files.items()
     )
+
+
+def _held(version: VersionRow, view: ModelsView) -> Content:
+    """What Ollama was given of it, the names under which it answers there, and what was checked of that."""
+    lines = []
+    for held in view.deployed:
+        if held.version_id != version.id:
+            continue
+        names = [held.name, *(str(check["detail"]) for check in held.checks if check.get("name") == ALIAS_CHECK)]
+        checks = [check for check in held.checks if check.get("name") not in (ALIAS_CHECK, _SENT)]
+        failed = [str(check.get("name")) for check in checks if not check.get("passed")]
+        mark, style = ("✗ differ", "$text-error") if failed else ("✓ agree", "$text-success")
+        told = ", ".join(failed or [str(check.get("name")) for check in checks])
+        lines.append(safe(f"{' and '.join(names)} at {held.server}, Ollama {held.server_version}"))
+        lines.append(
+            Content.styled(f"{mark}  ", style) + safe(f"{told} · given {clock(held.published_at)}", one_line=True)
+        )
+    return Content("\n").join(lines)
 
 
 def _data(version: VersionRow, view: ModelsView) -> Content:

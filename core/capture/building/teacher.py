@@ -95,8 +95,8 @@ def _why(error: UnreadableError, cut: bool) -> str:
 def teacher_file(store: Store, home: Home, model: str) -> tuple[str, str]:
     """A teacher as `ModelsByName` takes it, and the name to write beside examples.
 
-    It is given as a path, as `ollama:NAME`, or by the name of a version. Raises ModelError or NotFoundError when there is
-    no such file or version.
+    It is given as a path, as `ollama:NAME`, or by the name of a version. Raises ModelError or NotFoundError when there
+    is no such file or version.
     """
     if (named := in_ollama(model)) is not None:
         return model, named

@@ -15,9 +15,14 @@ TEMPLATE_COMMENT = (
 def padded_template(template: str) -> str:
     """The template with a long comment at its head, unless it begins with one of its own."""
     own = template.find("#}") if template.startswith("{#") else -1
-    return template if own >= SHORTEST_COMMENT else TEMPLATE_COMMENT + template
+    if own >= SHORTEST_COMMENT:
+        return template
+    # Chat templates are read with the white space trimmed between the beginning of a line and a block, and one line's
+    # end behind a comment: so that white space at the template's head stays at the beginning of a line.
+    return TEMPLATE_COMMENT + "\n" * template[:1].isspace() + template
 
 
 def original_template(template: str) -> str:
     """The template without the comment that `padded_template` puts at its head."""
-    return template.removeprefix(TEMPLATE_COMMENT)
+    rest = template.removeprefix(TEMPLATE_COMMENT)
+    return rest[1:] if rest is not template and rest[:1] == "\n" and rest[1:2].isspace() else rest

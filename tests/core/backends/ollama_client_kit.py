@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,3 @@ def publish(api: OllamaApi, folder: Path, name: str = "ft-erd:v1", **wanted: Any
     api.upload(path, digest)
     api.create(name, files={path.name: digest}, **{"parameters": {}, "template": "{{ .Prompt }}", **wanted})
     return digest
-
-
-def requests_of(url: str, path: str) -> list[Any]:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_requests", timeout=10) as reply:
-        return [one["body"] for one in json.load(reply) if one["path"] == path]

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from fake_ollama import fake_ollama, set_faults
-from ollama_client_kit import ASK, gguf, publish, requests_of
+from fake_ollama import fake_ollama, requests_of, set_faults
+from ollama_client_kit import ASK, gguf, publish
 
 from core.backends.ollama_api import OllamaApi, OllamaError
 

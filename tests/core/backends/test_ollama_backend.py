@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fake_ollama import fake_ollama, set_faults
+from fake_ollama import fake_ollama, requests_of, set_faults
 
 from core.backends.backend import Backend, Message, Sampling
 from core.backends.llamacpp import LlamaCppBackend
@@ -37,17 +34,12 @@ def small_file(folder: Path) -> Path:
     return path
 
 
-def last_chat(url: str) -> Any:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_requests", timeout=10) as reply:
-        return [one["body"] for one in json.load(reply) if one["path"] == "/api/chat"][-1]
-
-
 def test_nothing_is_left_to_the_defaults_of_the_server(tmp_path: Path) -> None:
     with fake_ollama("0.34.1", tmp_path / "ollama") as url:
         published(url, small_file(tmp_path))
         with OllamaBackend(url, num_ctx=2048) as backend:
             backend.generate("ft-erd:v1", ASK, SAMPLING)
-        body = last_chat(url)
+        body = requests_of(url, "/api/chat")[-1]
     assert body["options"] == {
         "temperature": 0.7,
         "top_p": 0.8,

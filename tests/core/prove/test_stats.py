@@ -87,6 +87,12 @@ def test_nothing_is_known_before_the_first_test() -> None:
     assert stats.wilson(0, 0) == (0.0, 1.0)
 
 
+@given(low=st.integers(0, 40), first=st.integers(1, 40), after=st.integers(0, 40))
+def test_the_smallest_number_is_the_first_after_the_lower_end(low: int, first: int, after: int) -> None:
+    edge = low + first
+    assert stats.smallest(lambda count: count >= edge, low, edge + after) == edge
+
+
 def test_wilson_agrees_with_newcombes_published_example_and_scipy() -> None:
     # Newcombe, Statistics in Medicine 17 (1998) 857: 81 of 263 gives 0.2553 to 0.3662.
     assert stats.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)

@@ -22,7 +22,7 @@ from core.release.families.llama import FAMILY, interleave_halves, part_halves
 from core.release.families.rope import FREQUENCIES, factor_tensors
 from core.release.gguf import export_gguf
 from core.release.quantize import GgufFile, quantize
-from core.release.vocabulary import SHORTEST_COMMENT, TEMPLATE_COMMENT, padded_template, pre_tokenizer
+from core.release.vocabulary import TEMPLATE_COMMENT, pre_tokenizer
 from core.release.weights import Weights
 
 
@@ -276,17 +276,6 @@ class TestParts:
         assert factors.max() == pytest.approx(32.0)
         older = {**config.to_dict(), "rope_parameters": None, "rope_theta": 500000.0, "rope_scaling": rope}
         assert np.array_equal(factor_tensors(FAMILY.rope(older), 64)[FREQUENCIES], factors)
-
-    def test_template_comment(self) -> None:
-        import jinja2
-
-        assert TEMPLATE_COMMENT.index("#}") >= SHORTEST_COMMENT
-        render = jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string
-        text = "{% if x %}\na\n{% endif %} {{ x }}"
-        assert render(padded_template(text)).render(x=1) == render(text).render(x=1)
-        assert padded_template(padded_template(text)) == padded_template(text)
-        own = "{#" + "y" * SHORTEST_COMMENT + "#}" + text
-        assert padded_template(own) == own
 
     def test_ignored_merges_are_told_apart(self) -> None:
         byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}

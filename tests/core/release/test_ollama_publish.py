@@ -22,7 +22,10 @@ from core.errors import BackendError, ExportError, FinetuneError, ProofError
 from core.paths import Home
 from core.release.gguf import export_gguf
 from core.release.local_model import LocalModel
-from core.release.ollama_publish import Help, Publisher, name_in_ollama, parameters_of, publish, unpublish
+from core.release.ollama_names import name_in_ollama
+from core.release.ollama_publish import Help, Publisher, publish
+from core.release.ollama_sent import parameters_of
+from core.release.ollama_unpublish import unpublish
 from core.release.quantize import GgufFile
 from storage import deployments
 from storage.db import Store
@@ -248,9 +251,9 @@ def test_an_upload_can_be_stopped(store: Store, home: Home, url: str, helping: H
 def test_taking_a_version_out_again(store: Store, home: Home, url: str, helping: Help, version: VersionRow) -> None:
     publisher(store, home, url, helping).publish(version)
     api = client(url)
-    assert unpublish(store, version, api) and api.digest_of(version.name) is None
+    assert unpublish(store, home, version, api) and api.digest_of(version.name) is None
     assert deployments.list_deployments(store) == []
-    assert not unpublish(store, version, api)
+    assert not unpublish(store, home, version, api)
 
 
 @given(st.text(min_size=1, max_size=100))

@@ -253,9 +253,10 @@ def test_what_somebody_else_promotes_meanwhile_wins(
     real, raced = OllamaApi.warm, []
 
     def warm(self: OllamaApi, name: str) -> None:
-        if not raced:  # another process promotes while this one is at its alias
+        if not raced:  # another process promotes while this one is at its alias, and waits for its turn to point it
             raced.append(name)
-            switched("promote", 0)
+            more: dict[str, Any] = {"who": "", "why": "", "evidence": {}, "now": 1.0}
+            promote.promote(store, home, config_for(url), versions[0].id, **more)
         real(self, name)
 
     monkeypatch.setattr(OllamaApi, "warm", warm)

@@ -1,32 +1,30 @@
-"""The checks of a file's parts, the bounds by length and by kind, and the score of the task: each catches its fault."""
+"""The checks of a file's parts, and the bounds by length and by kind: each catches its fault."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gguf_making import write_gguf
 from safetensors.numpy import load_file, save_file
-from tiny_llama import CHATS, PROMPTS, TEMPLATE, UNKNOWN_PROMPTS, rewrite, save_llama
+from tiny_llama import PROMPTS, TEMPLATE, UNKNOWN_PROMPTS, rewrite, save_llama
 from tiny_models import save_model
 
-from core.backends.backend import Message
 from core.backends.llamacpp import LlamaCppBackend
 from core.release.gguf import export_gguf
 from core.release.proof import prove
 from core.release.proof_answers import growth
 from core.release.proof_bounds import BOUNDS, Bounds
 from core.release.proof_check import ProofCheck
-from core.release.proof_gates import end_of_turn, ties, vocabulary
+from core.release.proof_gates import end_of_turn, ties, vocabulary, whole_file
 from core.release.quantize import KINDS, GgufFile, quantize
 from core.release.reference import Reference
-from core.release.task_score import MOST_QUESTIONS, Question, TaskScore
 from core.train.config import QUANTIZATIONS
-from core.validate.validator import Validation, not_judged
 
 ALL_PROMPTS = PROMPTS + UNKNOWN_PROMPTS
 STRUCTURAL_KL = 0.2
@@ -75,6 +73,44 @@ class TestBounds:
         checks = prove(trained, file.path, PROMPTS, backend, kind=kind)
         # A network of 64 features that knows three chats by heart loses more to four bits than a language model.
         assert failed(checks) <= ({"logits: top-1 agreement"} if "4" in kind else set())
+
+
+class TestWholeFile:
+    def test_whole(self, llama3_file: GgufFile) -> None:
+        check = whole_file(llama3_file.path)
+        assert check.passed
+        assert "tensors of the architecture llama," in check.detail
+        assert f"{llama3_file.bytes} bytes" in check.detail
+
+    def test_its_end_is_missing(self, llama3_file: GgufFile, tmp_path: Path) -> None:
+        bad = tmp_path / "bad.gguf"
+        bad.write_bytes(llama3_file.path.read_bytes()[:-1000])
+        check = whole_file(bad)
+        assert not check.passed
+        assert "bytes are missing at its end" in check.detail
+
+    def test_nothing_in_it(self, tmp_path: Path) -> None:
+        import gguf
+
+        writer = gguf.GGUFWriter(tmp_path / "empty.gguf", "llama")
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+        check = whole_file(tmp_path / "empty.gguf")
+        assert (check.passed, check.figure) == (False, 1)
+        assert "damaged" in whole_file(tmp_path / "none.gguf").detail
+
+    def test_a_large_vocabulary_costs_no_time(
+        self, llama3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """gguf's own reader makes arrays of every token: six seconds for a vocabulary of 150,000, at every look."""
+        import gguf
+
+        path = write_gguf(llama3, tmp_path / "m.gguf")
+        monkeypatch.setattr(gguf, "GGUFReader", None)
+        assert whole_file(path).passed
+        assert ties(llama3, path).passed
+        assert vocabulary(Reference(llama3), llama3, path).passed
 
 
 @pytest.mark.process
@@ -220,62 +256,3 @@ class TestPlantedFaults:
     ) -> None:
         other = save_llama(tmp_path / "other", train=90, seed=1)
         assert "logits: mean KL" in failed(prove(other, trained_file.path, PROMPTS, backend, kind="f16"))
-
-
-class Lengths:
-    """Scores an answer by its words that are right; an empty right answer cannot be judged."""
-
-    name = "lengths"
-
-    def validate(self, response: str, *, prompt: str = "", expected: Mapping[str, object] | None = None) -> Validation:
-        words = str((expected or {}).get("text", "")).split()
-        if not words:
-            return not_judged("unknown", "No right answer is known.")
-        return Validation(100.0 * sum(word in response.split() for word in words) / len(words), True)
-
-
-QUESTIONS = [Question([Message("user", ask)], ask, {"expected": {"text": answer}}) for ask, answer in CHATS]
-
-
-@pytest.mark.process
-class TestTaskScore:
-    def of(self, backend: LlamaCppBackend, questions: Sequence[Question] = QUESTIONS) -> TaskScore:
-        return TaskScore(backend, Lengths(), questions, max_tokens=60)
-
-    def test_a_good_file_keeps_it(self, trained_file: GgufFile, backend: LlamaCppBackend, tmp_path: Path) -> None:
-        eight = quantize(trained_file.path, tmp_path / "q8.gguf", "q8_0")
-        seen: list[tuple[int, int]] = []
-        check = self.of(backend).check(
-            str(eight.path), str(trained_file.path), lambda done, total: seen.append((done, total))
-        )
-        assert check is not None and check.passed
-        assert check.figure == 0.0
-        assert check.detail == "mean score 100.0 on 3 prompts, unquantised 100.0"
-        assert seen == [(1, 3), (2, 3), (3, 3)] * 2
-
-    def test_a_file_that_unlearned(self, trained_file: GgufFile, backend: LlamaCppBackend, tmp_path: Path) -> None:
-        def noisy(name: str, values: Any) -> Any:
-            noise = np.random.default_rng(0).normal(0, 0.3, values.shape)
-            return (values + noise).astype(values.dtype) if name.endswith("ffn_down.weight") else values
-
-        bad = rewrite(trained_file.path, tmp_path / "bad.gguf", tensors=noisy)
-        task = self.of(backend)
-        check = task.check(str(bad), str(trained_file.path))
-        assert check is not None and not check.passed
-        assert check.figure > check.bound >= 5.0
-        again = task.check(str(trained_file.path), str(trained_file.path))
-        assert again is not None and again.passed
-
-    def test_what_cannot_be_judged_is_left_out(self, trained_file: GgufFile, backend: LlamaCppBackend) -> None:
-        unknown = [Question([Message("user", "x")], "x", {})]
-        model = str(trained_file.path)
-        assert self.of(backend, unknown).check(model, model) is None
-        assert self.of(backend, []).check(model, model) is None
-        check = self.of(backend, [*unknown, *QUESTIONS]).check(model, model)
-        assert check is not None and "on 3 prompts" in check.detail
-
-    def test_not_too_many(self, trained_file: GgufFile, backend: LlamaCppBackend) -> None:
-        seen: list[tuple[int, int]] = []
-        model = str(trained_file.path)
-        self.of(backend, QUESTIONS * 20).check(model, model, lambda *done: seen.append(done))
-        assert seen[-1] == (MOST_QUESTIONS, MOST_QUESTIONS)

@@ -299,7 +299,7 @@ class TestOllama:
     ) -> None:
         asked: list[tuple[str, str]] = []
 
-        def unpublish(store: Store, version: VersionRow, server: str) -> None:
+        def unpublish(store: Store, home: Home, version: VersionRow, server: str) -> None:
             asked.append((version.name, server))
             deployments.remove(store, version.id, server)
 
@@ -313,7 +313,7 @@ class TestOllama:
     def test_where_it_does_not_answer_it_is_tried_again(
         self, store: Store, home: Home, published: VersionRow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def gone(store: Store, version: VersionRow, server: str) -> None:
+        def gone(store: Store, home: Home, version: VersionRow, server: str) -> None:
             raise BackendError("Ollama does not answer.")
 
         monkeypatch.setattr(retention, "_unpublish", gone)

@@ -79,9 +79,9 @@ def test_ollama_generate(theirs: ollama.Client, gateway: Gateway) -> None:
 
 
 async def test_ollama_async(gateway: Gateway) -> None:
-    client = ollama.AsyncClient(gateway.url, trust_env=False)
-    whole = await client.chat(MODEL, ASKED)
-    parts = [part.message.content or "" async for part in await client.chat(MODEL, ASKED, stream=True)]
+    async with ollama.AsyncClient(gateway.url, trust_env=False) as client:
+        whole = await client.chat(MODEL, ASKED)
+        parts = [part.message.content or "" async for part in await client.chat(MODEL, ASKED, stream=True)]
     assert whole.message.content == "".join(parts)
     assert [one.response for one in gateway.journal.exchanges] == ["".join(parts)] * 2
 

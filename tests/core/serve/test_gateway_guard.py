@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -16,8 +17,9 @@ from starlette.routing import Route
 from core.config import Serve
 from core.errors import ConfigError
 from core.paths import Home
-from core.serve.guard import Rules, is_loopback, rules_of
-from core.serve.listening import check_token, check_upstream
+from core.serve.authority import host_of, host_of_origin, is_loopback
+from core.serve.guard import Rules, rules_of
+from core.serve.listening import allow_files, check_token, check_upstream
 from core.serve.upstream import Reply
 from storage.db import Store
 
@@ -77,6 +79,30 @@ def test_a_host_is_needed_once(gateway: Gateway) -> None:
     assert b"403 Forbidden" in raw(gateway.address, twice)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["evil@127.0.0.1", "127.0.0.1/x", "127.0.0.1#x", "localhost:abc", "[::1%25lo]", "127.1", "2130706433", "0.0.0.0"],
+)
+def test_what_no_client_writes_names_nobody(host: str) -> None:
+    assert not is_loopback(host_of(host))
+    assert not is_loopback(host_of_origin(f"http://{host}"))
+
+
+def test_hosts_and_origins_are_read_without_what_does_not_matter() -> None:
+    assert [host_of(name) for name in ("LocalHost.:80", "[::1]:11435", "[::FFFF:127.0.0.1]")] == [
+        "localhost", "::1", "::ffff:127.0.0.1",
+    ]  # fmt: skip
+    assert is_loopback("::ffff:127.0.0.1") and not is_loopback("::ffff:10.0.0.1")
+    origins = (
+        "https://LOCALHOST:3",
+        "http://evil.example\\@localhost",
+        "http://localhost@evil.example",
+        "null",
+        "file://",
+    )
+    assert [host_of_origin(one) for one in origins] == ["localhost", "", "", "", ""]
+
+
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "https://127.0.0.1", "https://app.example"])
 def test_own_origins_may_read(gateway: Gateway, origin: str) -> None:
     status, headers, _ = ask(gateway.url, "/api/chat", CHAT, headers={"Origin": origin})
@@ -89,6 +115,14 @@ def test_foreign_origins_are_refused(gateway: Gateway, origin: str) -> None:
     status, headers, error = ask(gateway.url, "/api/chat", CHAT, headers={"Origin": origin})
     assert status == 403 and "serve.origins" in error["error"]
     assert "access-control-allow-origin" not in headers and gateway.journal.exchanges == []
+
+
+def test_a_page_cannot_speak_for_the_user(gateway: Gateway) -> None:
+    """A form or a fetch of plain text needs no preflight; its Origin tells it all the same."""
+    for origin in ("https://evil.example", "null"):
+        headers = {"Origin": origin, "Content-Type": "text/plain"}
+        assert ask(gateway.url, "/feedback", {"id": "a", "verdict": "good"}, headers=headers)[0] == 403
+    assert ask(gateway.url, "/feedback", {"id": "a"}, headers={"Content-Type": "text/plain"})[0] == 200
 
 
 def test_preflight(gateway: Gateway) -> None:
@@ -200,3 +234,12 @@ def test_the_gateway_does_not_call_itself() -> None:
     for own, host in (("http://localhost:11435", "127.0.0.1"), ("http://127.0.0.1:11435", "0.0.0.0")):
         with pytest.raises(ConfigError, match="itself"):
             check_upstream(own, host, 11435)
+
+
+def test_as_many_files_may_be_open_as_connections_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: told.append((which, limits)))
+    for soft, hard in ((256, resource.RLIM_INFINITY), (1_024, 2_000), (100_000, 100_000)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, limits=(soft, hard): limits)
+        allow_files()
+    assert [limits for _, limits in told] == [(4_096, resource.RLIM_INFINITY), (2_000, 2_000)]

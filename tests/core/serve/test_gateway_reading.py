@@ -45,6 +45,24 @@ def test_every_place_that_names_the_model_changes() -> None:
     assert read_body(b'{"name":"old"}').for_model("new") == b'{"name":"new"}'
 
 
+def test_what_is_routed_is_what_the_server_behind_reads() -> None:
+    """Go's decoder takes the last of several fields of one name, whatever their case."""
+    body = read_body(b'{"model":"one","Model":"two","MODEL":"three","model":"four","Messages":[1],"messages":[2]}')
+    assert body.model == "four" and body.fields["messages"] == [2]
+    assert body.for_model("four") == (
+        b'{"model":"four","Model":"four","MODEL":"four","model":"four","Messages":[1],"messages":[2]}'
+    )
+    assert read_body(b'{"model":"m","PROMPT":"p","Stream":0}').fields == {"model": "m", "prompt": "p", "stream": 0}
+
+
+def test_a_body_of_very_many_values_is_refused() -> None:
+    few = b'{"model":"m","x":[' + b"0," * 1_000 + b"0]}"
+    assert len(read_body(few).fields["x"]) == 1_001
+    with pytest.raises(Refused, match="1,000,000 values") as refused:
+        read_body(b'{"model":"m","x":[' + b"{}," * 1_000_001 + b"{}]}")
+    assert refused.value.status == 400
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -168,6 +186,14 @@ def test_only_the_first_of_several_answers_is_taken() -> None:
     choices = [{"index": at, "message": {"content": text}, "finish_reason": "stop"} for at, text in enumerate("ab")]
     answer.whole(json.dumps({"id": "x", "choices": choices}).encode())
     assert answer.complete and answer.text == "a" and answer.body_id == "x"
+
+
+def test_a_long_line_in_small_pieces_is_followed() -> None:
+    answer = Answer("chat", streamed=True)
+    line = json.dumps({"message": {"content": "x" * 300_000}, "done": True}).encode() + b"\n"
+    for at in range(0, len(line), 3):
+        answer.feed(line[at : at + 3])
+    assert answer.complete and len(answer.text) == 300_000
 
 
 def test_an_endless_answer_is_let_go() -> None:

@@ -84,6 +84,8 @@ def test_answers_are_recorded_and_a_call_to_end_waits_for_them(home: Home, behin
         caller.join(20)
         assert '"done": true' in answers[0][2]
         assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert "Answers that have begun go on" in process.stderr.read()
         ids.append(answers[0][1]["x-finetune-response-id"])
     with open_store(home.store) as store:
         assert responses.known(store, ids) == set(ids)

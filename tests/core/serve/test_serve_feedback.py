@@ -210,6 +210,12 @@ def test_a_body_that_says_nothing(gateway: Gateway, body: bytes) -> None:
     assert answer.json()["error"]
 
 
+@pytest.mark.parametrize("path", ["/feedback", "/events"])
+def test_a_body_of_very_many_values_is_not_read(gateway: Gateway, path: str) -> None:
+    answer = gateway.client.post(path, content=b"[" + b"0," * 1_000_001 + b"0]")
+    assert answer.status_code == 400 and "1,000,000 values" in answer.json()["error"]
+
+
 def test_feedback_that_comes_before_its_answer_is_recorded(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feedback_module, "WAIT_SECONDS", 0.05)
     gateway = Gateway(home, records=False)

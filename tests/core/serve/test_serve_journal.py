@@ -61,6 +61,29 @@ def test_what_is_appended_is_taken_in_order_and_then_gone(tmp_path: Path) -> Non
     assert journal.take() is None
 
 
+def test_a_clock_that_is_set_back_does_not_turn_the_order_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "journal-09000000000000000000-1.jsonl").write_bytes(b"\n")  # of a clock that was far ahead
+    journal = Journal(tmp_path)
+    moments = iter([3_000, 2_000, 1_000])
+    monkeypatch.setattr(journal_module.time, "time_ns", lambda: next(moments) * 10**9)
+    entries = [exchange(number) for number in range(3)]
+    taken: list[Segment] = []
+    for entry in entries:
+        journal.append(entry)
+        while (segment := journal.take(skip=[one.path for one in taken])) is not None:
+            taken.append(segment)
+    assert [read(one) for one in sorted(taken, key=lambda one: one.path)] == [[], *([entry] for entry in entries)]
+
+
+def test_a_file_system_without_locks_is_not_littered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "lock", lambda descriptor: False)
+    journal = Journal(tmp_path)
+    assert not journal.append(exchange())
+    assert journal.dropped == 1 and list(tmp_path.iterdir()) == []
+
+
 def test_an_answer_waits_until_it_is_settled(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     one, other = exchange(1, body_id="chatcmpl-7"), exchange(2, body_id="chatcmpl-7")
@@ -119,7 +142,7 @@ def test_who_looks_for_left_segments_does_not_take_one_that_is_being_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer, other = Journal(tmp_path), Journal(tmp_path)
-    locked, meddled = journal_module._locked, []
+    locked, meddled = journal_module.lock, []
 
     def meddle(descriptor: int) -> bool:
         if not meddled:
@@ -128,7 +151,7 @@ def test_who_looks_for_left_segments_does_not_take_one_that_is_being_made(
             assert list(tmp_path.iterdir()) == []
         return locked(descriptor)
 
-    monkeypatch.setattr(journal_module, "_locked", meddle)
+    monkeypatch.setattr(journal_module, "lock", meddle)
     entry = exchange()
     assert writer.append(entry)
     assert meddled

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -235,6 +236,26 @@ def test_killed_in_the_middle_of_a_transaction(home: Home, monkeypatch: pytest.M
     assert (rows(home), event_count(home)) == ({}, 0)
     record(home)
     assert (len(rows(home)), event_count(home)) == (7, 7)
+
+
+def test_a_store_put_in_the_place_of_the_old_one_is_the_one_written_to(home: Home) -> None:
+    with open_store(home.store):
+        pass
+    shutil.copy(home.store, home.root / "other.db")
+    said: list[str] = []
+    journal = journal_of(home)
+    recording = Recording(home, Config(), load_categories(home), journal, say=said.append)
+    recording.start()
+    first, second = exchange(1), exchange(2)
+    journal.append(first)
+    wait_until(lambda: recording.recorded == 1)
+    (home.root / "other.db").replace(home.store)
+    for name in ("-wal", "-shm"):
+        home.store.with_name(home.store.name + name).unlink(missing_ok=True)
+    journal.append(second)
+    assert recording.stop(30.0)
+    assert set(rows(home)) == {second.id} and event_count(home) == 1
+    assert any("was replaced" in line for line in said)
 
 
 def test_two_at_once_record_the_same_lines_once(home: Home) -> None:
