@@ -7,9 +7,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from core.capture.retention import clean_up
+from core.config import load_config
 from core.errors import FinetuneError
 from core.loop import LearningLoop
 from core.paths import Home
@@ -55,7 +57,9 @@ class Watching:
                             seen = version
                             self._tell(self._rolled_back(loop))
                         if self._follows:
-                            self._tell(follow(loop.store, loop.home, loop.config))
+                            # As a promotion beside it would be given today, or the two would undo each other.
+                            config = replace(load_config(loop.home), serve=loop.config.serve)
+                            self._tell(follow(loop.store, loop.home, config))
                         if time.monotonic() >= trimmed_at + TRIM_SECONDS:
                             trim_responses(loop.store, loop.home, now=time.time())
                             clean_up(loop.store, loop.config, now=time.time())
