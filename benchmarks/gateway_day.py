@@ -2,10 +2,10 @@
 
 python -m benchmarks.gateway_day [--requests 5000] [--at-once 50] [--kills 10]
 
-The requests are of both APIs, streamed or not; a fifth of them is also answered by the candidate. While they run, the
-alias is switched twice. Afterwards every answered request must be recorded once, and the alias must point in Ollama at
-what the store says. Ollama is the double of the tests, whose answers are instant, in a process of its own. What was
-found is printed and kept in `results/gateway_day.jsonl`; the exit code is 1 when something does not hold.
+The requests are of both APIs, streamed or not, and come in waves; a fifth of them is also asked of a candidate, when
+nobody waits. While they run, the alias is switched twice. Afterwards every answered request must be recorded once, and
+the alias must point in Ollama at what the store says. Ollama is the double of the tests in a process of its own. What
+was found is printed and kept in `results/gateway_day.jsonl`; the exit code is 1 when something does not hold.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,17 +28,20 @@ import aiohttp
 
 from benchmarks.gateway_kit import PATIENCE, ROOT, Process, free_port
 from benchmarks.record import append
+from core.backends.ollama_api import OllamaApi
 from core.demo import load_seed
 from core.loop import LearningLoop
 from core.paths import Home
+from core.release.ollama_publish import publish
 from storage import ab_tests, deployments, responses
 from storage.db import integrity_problems
 
 CATEGORY, ALIAS = "erd", "ft-erd"
 ERA = "0.40.2"
 QUICK = {"epochs": 1, "ab_prompts": 10, "quantize": ["q8_0"], "score_prompts": 0}
-PIECE_SECONDS = 0.05
+PIECE_SECONDS = 0.02
 """What the double of Ollama takes for a piece of its answer."""
+REST_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -66,18 +70,18 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-def prepare(home: Home) -> tuple[str, str]:
-    """A home with feedback and two proved versions; their names."""
+def prepare(home: Home) -> list[str]:
+    """A home with feedback and three proved versions; their names."""
     load_seed(home)
     names = []
     with LearningLoop(home) as loop:
-        for seed in (0, 1):
+        for seed in range(3):
             print(f"training version {seed + 1}", flush=True)
             run = loop.run(loop.start_run(CATEGORY, settings=QUICK, seed=seed, background=False))
             if run.version_id is None or not loop.version(run.version_id).proved:
                 raise RuntimeError(f"run {run.id} is {run.status}: {run.error}")
             names.append(loop.version(run.version_id).name)
-    return names[0], names[1]
+    return names
 
 
 def command(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -130,18 +134,29 @@ def whole(path: str, text: str, *, streamed: bool) -> bool:
 
 
 async def applications(url: str, requests: int, at_once: int, seen: Seen) -> None:
-    """Asks every request until it is answered, `at_once` at a time."""
+    """Asks every request until it is answered, `at_once` at a time, with a rest after each tenth of the day."""
     left = iter(range(requests))
+    busy = asyncio.Event()
+    busy.set()
+
+    async def rest() -> None:
+        for tenth in range(1, 10):
+            while seen.done < tenth * requests / 10:
+                await asyncio.sleep(0.02)
+            busy.clear()
+            await asyncio.sleep(REST_SECONDS)
+            busy.set()
 
     async def one(session: aiohttp.ClientSession) -> None:
         for number in left:
+            await busy.wait()
             while not await ask(session, url, number, seen):
                 await asyncio.sleep(0.2)
             seen.done += 1
 
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(one(session) for _ in range(at_once)))
+        await asyncio.gather(rest(), *(one(session) for _ in range(at_once)))
 
 
 async def disturb(
@@ -184,8 +199,6 @@ def outcome(home: Home, url: str, seen: Seen) -> tuple[int, int, list[str]]:
         serving = loop.serving(CATEGORY)
         assert serving is not None
         deployed = deployments.get(loop.store, serving.id, url)
-        from core.backends.ollama_api import OllamaApi
-
         with OllamaApi(url) as api:
             if deployed is None or api.digest_of(ALIAS) != api.digest_of(deployed.name):
                 problems.append(f"the alias in Ollama is not {serving.name}")
@@ -197,6 +210,16 @@ def outcome(home: Home, url: str, seen: Seen) -> tuple[int, int, list[str]]:
         problems += integrity_problems(loop.store)
         stored = loop.store.value("SELECT count(*) FROM events WHERE source = 'gateway'")
     return int(stored), shadowed, problems
+
+
+def wait_for_shadows(url: str) -> None:
+    """Until the candidate has answered what waits for it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{url}/health", timeout=10) as reply:
+            if json.load(reply)["shadow"]["waiting"] == 0:
+                return
+        time.sleep(0.5)
 
 
 def day(folder: Path, requests: int, at_once: int, kills: int) -> Outcome:
@@ -215,6 +238,9 @@ def day(folder: Path, requests: int, at_once: int, kills: int) -> Outcome:
         found = command(home, *step)
         if found.returncode:
             raise RuntimeError(f"{step}: {found.stdout}{found.stderr}")
+    with LearningLoop(home) as loop, OllamaApi(ollama_url) as api:
+        # Its answers are checked before it may be asked: by the double that really runs the file.
+        publish(loop.store, home, loop.config, loop.find_version(names[2]), api)
     publishing.end()
     ollama = Process([*double, "echo", "--delay", str(PIECE_SECONDS)], folder / "ollama.txt", ollama_url)
     serve = [sys.executable, "-m", "tui", "--home", str(home.root), "serve", "--port", url.rpartition(":")[2]]
@@ -233,7 +259,7 @@ def day(folder: Path, requests: int, at_once: int, kills: int) -> Outcome:
 
     switches = asyncio.run(run())
     seconds = time.monotonic() - started
-    time.sleep(5)  # the candidate answers what waits
+    wait_for_shadows(url)
     ended = gateway.end()
     recorded, shadowed, problems = outcome(home, ollama_url, seen)
     ollama.end()
