@@ -41,7 +41,7 @@ ERA = "0.40.2"
 QUICK = {"epochs": 1, "ab_prompts": 10, "quantize": ["q8_0"], "score_prompts": 0}
 PIECE_SECONDS = 0.02
 """What the double of Ollama takes for a piece of its answer."""
-REST_SECONDS = 5.0
+REST_SECONDS = 22.0
 
 
 @dataclass(slots=True)
