@@ -46,8 +46,8 @@ class ScoreboardScreen(KnowingScreen):
     ScoreboardScreen.-narrow #ab-tests { height: 5; }
     ScoreboardScreen #ab-lower { layout: horizontal; height: 1fr; }
     ScoreboardScreen.-narrow #ab-lower { layout: vertical; }
-    ScoreboardScreen #ab-verdict { width: 62%; max-width: 76; height: 1fr; }
-    ScoreboardScreen.-narrow #ab-verdict { width: 1fr; max-width: 100%; height: auto; max-height: 12; }
+    ScoreboardScreen #ab-verdict { width: 62%; min-width: 66; max-width: 76; height: 1fr; }
+    ScoreboardScreen.-narrow #ab-verdict { width: 1fr; min-width: 0; max-width: 100%; height: auto; max-height: 12; }
     ScoreboardScreen #ab-pairs { width: 1fr; padding: 0; }
     ScoreboardScreen.-narrow.-examples #ab-tests { display: none; }
     ScoreboardScreen #ab-empty { display: none; }
