@@ -33,6 +33,7 @@ class OllamaApi:
     """
 
     def __init__(self, url: str | None = None, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._timeout = timeout
         self._http = OllamaHttp(url, timeout=timeout)
 
     @property
@@ -53,8 +54,18 @@ class OllamaApi:
     # -- what is there
 
     def version(self) -> str:
-        """Ollama's version, such as "0.34.1". Raises OllamaError "Ollama does not answer" where nobody does."""
+        """Ollama's version, such as "0.34.1". Raises OllamaError "Ollama does not answer" where nobody does.
+
+        Where OLLAMA_HOST names this program's own gateway, as it does for applications, the Ollama behind it is meant:
+        from then on that is asked.
+        """
         told = self._object("GET", "/api/version")
+        if (behind := self._http.gateway) is not None:
+            if not behind:
+                raise no_ollama(f"At {self.url} the gateway answers, and no Ollama stands behind it.")
+            here, self._http = self._http, OllamaHttp(behind, timeout=self._timeout)
+            here.close()
+            told = self._object("GET", "/api/version")
         if not isinstance(told.get("version"), str):
             raise no_ollama(f"{self.url} answers, and is no Ollama.")
         return clean(told["version"])

@@ -19,6 +19,8 @@ _CONNECT_SECONDS: Final = 2.0
 # How long a server may take no bytes of an upload: a cancelled one ends no later.
 _WRITE_SECONDS: Final = 60.0
 _MOST_WORDS: Final = 300
+GATEWAY_HEADER: Final = "X-Finetune-Gateway"
+"""What the gateway answers about its version with: the address of the Ollama behind it, empty without one."""
 _DISK_FULL: Final = ("no space left", "not enough space", "disk quota", "disk full")
 
 
@@ -37,12 +39,14 @@ class OllamaHttp:
     """One server. Every failure, of the network too, is an OllamaError.
 
     timeout: seconds until an ordinary answer. connect: seconds until the server is reached, at most `timeout`.
+    gateway: the Ollama behind this program's own gateway ("" for none) where that is what answers, else None.
     """
 
     def __init__(self, url: str | None, *, timeout: float, connect: float = _CONNECT_SECONDS) -> None:
         self.url = server_url() if url is None else url_of(url)
         self._timeout = timeout
         self._connect = min(connect, timeout)
+        self.gateway: str | None = None
         self._opened: httpx.Client | None = None
         self._opening = threading.Lock()
 
@@ -89,6 +93,7 @@ class OllamaHttp:
         reply = self.send(method, path, body, patient=patient)
         if not reply.is_success:
             raise refusal(reply.status_code, reply.text)
+        self.gateway = reply.headers.get(GATEWAY_HEADER)
         if not reply.content:
             return None
         try:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from core.backends.ollama_http import GATEWAY_HEADER
 from core.errors import FinetuneError
 from core.serve.catalogue import listed
 from core.serve.guard import Guard, Rules
@@ -37,13 +38,17 @@ def make_app(
     traffic: Traffic | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     figures: Figures = dict,
+    behind: str = "",
 ) -> AsgiApp:
-    """The app of one gateway. Without a `journal` nothing is recorded; `figures` are added to what /health tells."""
+    """The app of one gateway. Without a `journal` nothing is recorded; `figures` are added to what /health tells.
+
+    `behind` is the address of the Ollama behind it, for those of this program that take the gateway for Ollama.
+    """
     rules = rules or Rules()
     traffic = traffic or Traffic()
     relay = Relay(upstream, routes, journal, traffic, secret=bool(rules.token))
     pages = Starlette(
-        routes=[*_pages(upstream, routes, relay, traffic, figures), *extra_routes, *_refusals()],
+        routes=[*_pages(upstream, routes, relay, traffic, figures, behind=behind), *extra_routes, *_refusals()],
         exception_handlers={HTTPException: _http_error, FinetuneError: _own_error},
     )
     # Answers in the form of an API are written here for these; Starlette would answer a slip with a redirect.
@@ -61,7 +66,9 @@ def make_app(
     return Guard(dispatch, rules)
 
 
-def _pages(upstream: Upstream, routes: Routes, relay: Relay, traffic: Traffic, figures: Figures) -> list[Route]:
+def _pages(
+    upstream: Upstream, routes: Routes, relay: Relay, traffic: Traffic, figures: Figures, *, behind: str
+) -> list[Route]:
     async def hello(_: Request) -> Response:
         return PlainTextResponse(_HELLO)
 
@@ -90,7 +97,7 @@ def _pages(upstream: Upstream, routes: Routes, relay: Relay, traffic: Traffic, f
     async def passed_on(request: Request) -> Response:
         reply = await upstream.request("GET", request.url.path, b"", relay.headers(request.scope))
         body = b"".join([piece async for piece in reply.body])
-        return Response(body, reply.status, media_type="application/json")
+        return Response(body, reply.status, {GATEWAY_HEADER: behind}, media_type="application/json")
 
     return [
         Route("/", hello),

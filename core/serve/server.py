@@ -130,6 +130,7 @@ class _Gateway:
                 traffic=self._traffic,
                 extra_routes=feedback.routes,
                 figures=self._figures,
+                behind=self._upstream.url if isinstance(self._upstream, OllamaUpstream) else "",
             )
             await _Server(app, ready, self._say, access_log=access_log).serve([listening])
 
@@ -230,7 +231,7 @@ def _upstream(home: Home, config: Config, loop: LearningLoop, port: int, say: Sa
             try:
                 check_upstream(address, config.serve.host, port)
                 api.version()
-                return OllamaUpstream(address)
+                return OllamaUpstream(api.url)
             except BackendError as error:
                 if wanted == "ollama":
                     say(f"{error.message} Requests get an error until it does. {error.hint}")

@@ -95,6 +95,7 @@ def serving(
         rules=rules,
         traffic=traffic,
         extra_routes=extra_routes,
+        behind=upstream if isinstance(upstream, str) else "",
     )
     listening = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(

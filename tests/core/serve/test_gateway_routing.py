@@ -12,10 +12,12 @@ from fake_ollama import fake_ollama, set_faults
 from gateway_kit import Gateway, ask, hold, seen, serving
 from versions_kit import add_version
 
+from core.backends.ollama_api import OllamaApi, OllamaError
 from core.categories import load_categories
 from core.config import load_config
 from core.paths import Home
 from core.release import promote
+from core.serve.embedded import open_embedded
 from core.serve.route import Router
 from storage import aliases
 from storage.db import Store, open_store
@@ -181,3 +183,20 @@ def test_names_from_outside_do_no_harm(home: Home, store: Store) -> None:
     for number in range(3_000):
         router.route(f"model-{number}")
     assert len(router._known) <= 1_026
+
+
+def test_this_program_finds_the_ollama_behind_its_own_gateway(behind: str, gateway: Gateway) -> None:
+    """OLLAMA_HOST is set to the gateway for the sake of applications; models are still given to Ollama itself."""
+    with OllamaApi(gateway.url) as api:
+        assert api.version() == "0.34.1"
+        assert api.url == behind
+        api.copy("base:1b", "copied:1b")
+        assert api.digest_of("copied:1b") == api.digest_of("base:1b")
+
+
+def test_a_gateway_without_ollama_is_none(home: Home, store: Store) -> None:
+    embedded = open_embedded(store, home, load_config(home), load_categories(home))
+    with serving(embedded, home, store) as running, OllamaApi(running.url) as api:
+        with pytest.raises(OllamaError, match="no Ollama stands behind it"):
+            api.version()
+        assert api.url == running.url
