@@ -63,7 +63,7 @@ def test_its_home_is_sound_and_can_be_looked_at(told: dict[str, Any], place: Pat
     assert {name: check for name, check in checks.items() if check["state"] == "problem"} == {}
     assert checks["store"]["state"] == checks["ft-erd"]["state"] == "ok" and "runs" not in checks
     stored = json.loads(cli(place, "ab", "--json").stdout)
-    assert stored == told["ab"]
+    assert {name: stored[name] for name in told["ab"]} == told["ab"]
     (run,) = json.loads(cli(place, "runs", "--json").stdout)
     assert (run["status"], run["stage"], run["error"]) == ("finished", "done", "")
     (category,) = json.loads(cli(place, "stats", "--json").stdout)["categories"]
