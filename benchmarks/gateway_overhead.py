@@ -2,7 +2,9 @@
 
 Streams of chat answers are read at once from the fake Ollama of the tests, directly and through the gateway, in turns;
 fake, gateway and this client are processes of their own. The gateway records (with the validator of `erd`) as usual.
-The overhead is the difference of the quantiles of both distributions: until the first token, and until the end.
+The overhead is the difference of the quantiles of both distributions: until the first token, and until the end. The
+gateway, its recording included, has one processor, and fake and client share the others: else the fake would write more
+slowly as soon as the gateway works, and that would count as the gateway's. `--shared` leaves it to the system.
 On a machine that others use, run it under `chrt -r 5`, so that what they do is not measured.
 """
 
@@ -90,6 +92,15 @@ def cpu_seconds(process: subprocess.Popen[str]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def place(gateway: subprocess.Popen[str], fake: subprocess.Popen[str]) -> None:
+    """The last processor for the gateway, the others for the fake and this process."""
+    *others, own = sorted(os.sched_getaffinity(0))
+    for thread in Path(f"/proc/{gateway.pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {own})
+    for process in (fake.pid, os.getpid()):
+        os.sched_setaffinity(process, others)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=50)
@@ -97,6 +108,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=4, help="requests of a stream in one turn")
     parser.add_argument("--delay", type=float, default=0.04, help="seconds between the tokens of an answer")
     parser.add_argument("--no-record", action="store_true", help="pass on only, to see what recording costs")
+    parser.add_argument("--shared", action="store_true", help="no processor of its own for the gateway")
     parser.add_argument("--dry", action="store_true", help="keep no result")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -113,6 +125,8 @@ def main() -> None:
         command = [sys.executable, "-m", "tui", "--home", str(home.root), "serve", "--port", "0", "--ollama", direct]
         gateway, greeting = started([*command, *(["--no-record"] if asked.no_record else [])])
         through = greeting.split()[1]
+        if not asked.shared:
+            place(gateway, fake)
         times = {"direct": Times(), "through": Times()}
         length = asked.delay * (len(PROMPT.split()) + 3)
         try:
@@ -145,6 +159,7 @@ def main() -> None:
     result = {
         "cpu_ms_per_request": round(used, 2),
         "real_time": os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO),
+        "own_processor": not asked.shared,
         "streams": asked.streams,
         "requests": {name: len(each.end) for name, each in times.items()},
         "tokens_per_second": 1 / asked.delay,
