@@ -34,8 +34,10 @@ QUIET_SECONDS: Final = 0.25
 _LOOK_SECONDS: Final = 0.05
 _REFRESH_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 600.0
+_FIRST_PAUSE_SECONDS: Final = 5.0
+"""For how long a candidate that could not be asked is left alone, twice as long after each further time in a row …"""
 _PAUSE_SECONDS: Final = 600.0
-"""For how long a candidate that cannot be asked is left alone."""
+"""… up to this; at once where it does not fit into memory beside what serves."""
 _LARGEST_CHARS: Final = 200_000
 """Of a request with its answer, since the queue is held in memory."""
 
@@ -80,7 +82,8 @@ class Shadow:
         self.done = 0
         """How many pairs were kept."""
         self.dropped = 0
-        """How many requests were not asked, because the queue was full or production kept coming in between."""
+        """How many requests were not asked, because the queue was full, production kept coming in between, or the
+        candidate was left alone."""
         self.failed = 0
         """How many the candidate could not answer."""
         self._home, self._config, self._categories = home, config, categories
@@ -92,6 +95,8 @@ class Shadow:
         self._pairs: ShadowPairs | None = None
         self._wanted: frozenset[str] | None = None
         self._paused: dict[int, float] = {}
+        self._failures: dict[int, int] = {}
+        """How often in a row each candidate could not be asked."""
         self._asking: asyncio.Task[ShadowAnswer] | None = None
         self._worker: asyncio.Task[None] | None = None
 
@@ -170,7 +175,10 @@ class Shadow:
 
     async def _one(self, job: Job) -> None:
         plan = await self._in_thread(lambda pairs: pairs.plan(job.exchange, job.event_id))
-        if plan is None or self._paused.get(plan.candidate.id, 0.0) > time.monotonic():
+        if plan is None:
+            return
+        if self._paused.get(plan.candidate.id, 0.0) > time.monotonic():
+            self.dropped += 1
             return
         if not await self._is_prepared(plan.candidate):
             return
@@ -191,6 +199,7 @@ class Shadow:
         except (BackendError, TimeoutError) as error:
             self._leave_alone(plan.candidate, error)
             return
+        self._failures.pop(plan.candidate.id, None)
         await self._in_thread(lambda pairs: pairs.keep(plan, answer))
         self.done += 1
 
@@ -207,7 +216,9 @@ class Shadow:
     def _leave_alone(self, candidate: VersionRow, why: Exception) -> None:
         self.failed += 1
         self._prepared.discard(candidate.id)
-        self._paused[candidate.id] = time.monotonic() + _PAUSE_SECONDS
+        in_a_row = self._failures.get(candidate.id, 0)
+        self._failures[candidate.id] = in_a_row + 1
+        self._paused[candidate.id] = time.monotonic() + min(_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**in_a_row)
         self._say(f"{candidate.name} cannot be shadow-tested for now: {why}")
 
     def _put_back(self, job: Job) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -313,6 +314,24 @@ async def test_a_candidate_that_cannot_be_asked_is_left_alone_for_a_while(bench:
     assert len(bench.upstream.asked) == 1
     assert bench.shadow.failed == 1
     assert bench.candidate.name in bench.said[0]
+
+
+async def test_the_pauses_grow_until_it_answers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow_module, "_FIRST_PAUSE_SECONDS", 0.1)
+    offered = [bench.recorded(number) for number in range(4)]
+    bench.upstream.status = 404
+    bench.shadow.start()
+    pauses: list[float] = []
+    for number, one in enumerate(offered[:2], 1):
+        bench.shadow.offer(*one)
+        await bench.until(lambda wanted=number: bench.shadow.failed == wanted)
+        pauses.append(bench.shadow._paused[bench.candidate.id] - time.monotonic())
+        await asyncio.sleep(0.25)
+    assert pauses[0] <= 0.1 < pauses[1] <= 0.2
+    bench.upstream.status = 200
+    bench.shadow.offer(*offered[2])
+    await bench.until(lambda: bench.shadow.done == 1)
+    await bench.shadow.close()
 
 
 async def test_a_candidate_is_made_ready_once(bench: Bench) -> None:
