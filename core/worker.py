@@ -38,7 +38,7 @@ _EVERYTHING: Final = ""
 
 
 class Worker:
-    """Works for one open store; hold `only_worker` meanwhile.
+    """Works for one open store; hold the worker's lock (`core.only_one`) meanwhile.
 
     `stop` ends it after the step at hand; a run that is at work goes on without it. What was registered with
     `LearningLoop.on` is told of the published events, and so is every configured hook.

@@ -1,47 +1,20 @@
-"""Where the gateway listens, who may not be missing there, and that it is alone."""
+"""Where the gateway listens, and what may not be missing there."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import resource
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
 from core.config import Serve
-from core.errors import ConfigError, ConflictError
-from core.paths import Home
+from core.errors import ConfigError
 from core.serve.authority import is_loopback
 
-LOCK: Final = "gateway.lock"
 _FILES: Final = 4_096
 _PORTS: Final = {"http": 80, "https": 443}
-
-
-@contextmanager
-def only_gateway(home: Home) -> Iterator[None]:
-    """Holds the lock of the one gateway of a store; the system releases it when the process ends, however it ends.
-
-    Raises ConflictError when another process holds it.
-    """
-    with (home.root / LOCK).open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise ConflictError(
-                f"A gateway serves this store already (process {file.read().strip() or 'unknown'}).",
-                title="One gateway at a time",
-                hint="Stop that one first, or use it.",
-            ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
 
 
 def check_token(serve: Serve) -> None:

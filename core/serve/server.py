@@ -19,13 +19,14 @@ from core.backends.ollama_store import server_url
 from core.config import Config
 from core.errors import BackendError
 from core.loop import LearningLoop
+from core.only_one import only_one
 from core.paths import Home
 from core.release.ollama_names import name_in_ollama
 from core.release.ollama_publish import publish
 from core.release.registry import code_version
 from core.serve.app import make_app
 from core.serve.guard import rules_of
-from core.serve.listening import allow_files, check_token, check_upstream, listen, only_gateway, url_of
+from core.serve.listening import allow_files, check_token, check_upstream, listen, url_of
 from core.serve.ollama_upstream import OllamaUpstream
 from core.serve.protocol import GatewayProtocol
 from core.serve.route import Router
@@ -63,7 +64,7 @@ def run(home: Home, *, ready: Callable[[Serving], None], say: Say, access_log: b
     """
     home.ensure()
     with ExitStack() as stack:
-        stack.enter_context(only_gateway(home))
+        stack.enter_context(only_one(home, "gateway"))
         allow_files()
         loop = stack.enter_context(LearningLoop(home))
         config = replace(loop.config, serve=replace(loop.config.serve, **settings))

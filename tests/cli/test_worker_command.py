@@ -12,9 +12,9 @@ from cli_kit import Run
 
 from core import dispatch
 from core.demo import SEED_FEEDBACK
+from core.only_one import only_one
 from core.paths import Home
 from core.train.launch import process_started
-from core.worker_lock import only_worker
 from storage import runs
 from storage.db import open_store
 
@@ -113,7 +113,7 @@ def test_what_was_done_is_marked_for_people(run: Run, home: Home) -> None:
 
 
 def test_a_second_worker_is_told_of_the_first(run: Run, home: Home) -> None:
-    with only_worker(home):
+    with only_one(home, "worker"):
         told = run("worker", "--once", "--json")
         assert told.code == 1
         assert f"process {os.getpid()}" in told.error["message"]

@@ -10,25 +10,25 @@ from worker_kit import TWO, Open, batch, begin, did, feed, finish, look, request
 
 from assets.demo import corpus
 from core.errors import ConflictError
+from core.only_one import lock_of, only_one
 from core.paths import Home
 from core.worker import Worker
-from core.worker_lock import LOCK, only_worker
 from storage import events, runs
 
 
 def test_a_second_worker_is_refused_while_the_first_lives(home: Home) -> None:
-    with only_worker(home):
-        with pytest.raises(ConflictError, match=rf"process {os.getpid()}\b") as refused, only_worker(home):
+    with only_one(home, "worker"):
+        with pytest.raises(ConflictError, match=rf"process {os.getpid()}\b") as refused, only_one(home, "worker"):
             raise AssertionError("two workers")
         assert refused.value.hint
-    with only_worker(home):
-        assert (home.root / LOCK).read_text(encoding="utf-8") == f"{os.getpid()}\n"
+    with only_one(home, "worker"):
+        assert lock_of(home, "worker").read_text(encoding="utf-8") == f"{os.getpid()}\n"
 
 
 def test_what_a_dead_worker_left_in_its_lock_keeps_nobody_out(home: Home) -> None:
-    (home.root / LOCK).write_text("123456789\n", encoding="utf-8")
-    with only_worker(home):
-        assert (home.root / LOCK).read_text(encoding="utf-8") == f"{os.getpid()}\n"
+    lock_of(home, "worker").write_text("123456789\n", encoding="utf-8")
+    with only_one(home, "worker"):
+        assert lock_of(home, "worker").read_text(encoding="utf-8") == f"{os.getpid()}\n"
 
 
 def test_an_empty_store_is_nothing_to_do(opened: Open) -> None:

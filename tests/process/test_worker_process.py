@@ -15,8 +15,8 @@ from process_kit import PATIENCE, QUICK, cli, command, end_runs, ended, environm
 
 from benchmarks.soak import soak
 from core.loop import LearningLoop
+from core.only_one import lock_of
 from core.paths import Home
-from core.worker_lock import LOCK
 from storage import outbox
 from storage.rows import RunRow
 
@@ -61,7 +61,7 @@ class WorkerProcess:
         self.wait_for(self._holds_the_lock)
 
     def _holds_the_lock(self) -> bool:
-        lock = self._home.root / LOCK
+        lock = lock_of(self._home, "worker")
         return lock.exists() and lock.read_text(encoding="utf-8").strip() == str(self.process.pid)
 
     def wait_for(self, reached: Callable[[], bool]) -> None:

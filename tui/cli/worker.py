@@ -11,10 +11,10 @@ from dataclasses import replace
 import click
 
 from core.loop import LearningLoop
+from core.only_one import only_one
 from core.paths import Home
 from core.teller import tell_hooks
 from core.worker import Worker
-from core.worker_lock import only_worker
 from core.worker_report import Report
 from tui.cli.output import json_option, with_home
 from tui.text import plain
@@ -44,7 +44,7 @@ def worker(home: Home, once: bool, wait: bool, as_json: bool) -> None:
     if not once:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-    with only_worker(home), LearningLoop(home) as loop:
+    with only_one(home, "worker"), LearningLoop(home) as loop:
         at_work = Worker(loop, stop=stop)
         if once:
             report = at_work.look(now=time.time(), thorough=True)
