@@ -135,6 +135,6 @@ def test_any_text_is_judged_by_the_same_laws(before: str, label: str, after: str
 
 @pytest.mark.parametrize("piece", ["spam ", "not ", "{", '{"a":', "the answer is ", "```\n", "spam\n", "\n"])
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     make({"labels": LABELS}).validate(piece * (300_000 // len(piece)))
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0

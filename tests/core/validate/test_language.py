@@ -92,6 +92,6 @@ def test_any_text_is_judged(text: str) -> None:
 
 @pytest.mark.parametrize("piece", ["a", "a@", "`", "<a", "https://", "hello ", "字", "\n\nhello", "``` \n"])
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     make({"languages": ["de"]}).validate(piece * (300_000 // len(piece)))
-    assert time.process_time() - started < 1.5
+    assert time.thread_time() - started < 1.5
