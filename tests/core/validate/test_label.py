@@ -137,4 +137,5 @@ def test_any_text_is_judged_by_the_same_laws(before: str, label: str, after: str
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
     started = time.thread_time()
     make({"labels": LABELS}).validate(piece * (300_000 // len(piece)))
-    assert time.thread_time() - started < 1.0
+    # A quadratic search would take minutes; collecting the garbage of thousands of tests may take a second.
+    assert time.thread_time() - started < 10.0

