@@ -107,10 +107,10 @@ def test_the_gitignore_of_a_folder_holds_below_it(tmp_path: Path) -> None:
 
 def test_a_hostile_pattern_takes_no_time() -> None:
     rules = rules_of("a*" * 40 + "b\n" + "**/" * 30 + "z\n" + "*" * 5000)
-    started = time.thread_time()
+    started = time.process_time()
     assert not is_ignored("a" * 120 + "/" + "a/" * 40 + "c", rules[:2], folder=False)
     assert is_ignored("a" * 120, rules, folder=False)
-    assert time.thread_time() - started < 20
+    assert time.process_time() - started < 20
 
 
 TEXT = "Grüße, 世界 and all.\nSecond line.\n"
@@ -235,7 +235,7 @@ def test_every_line_is_in_one_chunk_in_order(name: str, parts: list[str], limit:
 
 @pytest.mark.parametrize("part", ["\n", "a\n\n", "#\n", "a", "(", "def f():\n  pass\n", "```\n"])
 def test_cutting_takes_time_linear_in_the_text(part: str) -> None:
-    started = time.thread_time()
+    started = time.process_time()
     for name in ("a.md", "a.py", "a.txt"):
         chunks_of(name, part * (300_000 // len(part)))
-    assert time.thread_time() - started < 20
+    assert time.process_time() - started < 20

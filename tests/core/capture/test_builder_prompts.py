@@ -76,10 +76,10 @@ def test_an_unreadable_answer_says_why(answer: str, why: str) -> None:
 
 @pytest.mark.parametrize("part", ["[", "{", '{"', '[{"prompt": ', '{"prompt": "', "[[1],"])
 def test_a_hostile_answer_takes_little_time(part: str) -> None:
-    started = time.thread_time()
+    started = time.process_time()
     with pytest.raises(UnreadableError):
         read_examples(part * (200_000 // len(part)), 1)
-    assert time.thread_time() - started < 20
+    assert time.process_time() - started < 20
 
 
 texts = st.text(min_size=1).filter(lambda text: text.strip() and text.strip(" .…\n"))

@@ -166,10 +166,11 @@ def test_one_line_over_and_over_among_others() -> None:
 
 
 @pytest.mark.parametrize("piece", ["a", "TODO ", "i am ", "[your ", "entity", "in conclusion ", "\n", "{put "])
+@pytest.mark.usefixtures("no_collection")
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
-    started = time.thread_time()
+    started = time.process_time()
     is_generic(piece * 30_000, piece * 30_001, [piece * 30_002])
-    assert time.thread_time() - started < 10.0
+    assert time.process_time() - started < 1.0
 
 
 def test_the_plain_validator_looks_at_length_alone() -> None:

@@ -134,8 +134,8 @@ def test_any_text_is_judged_by_the_same_laws(before: str, label: str, after: str
 
 
 @pytest.mark.parametrize("piece", ["spam ", "not ", "{", '{"a":', "the answer is ", "```\n", "spam\n", "\n"])
+@pytest.mark.usefixtures("no_collection")
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
-    started = time.thread_time()
+    started = time.process_time()
     make({"labels": LABELS}).validate(piece * (300_000 // len(piece)))
-    # A quadratic search would take minutes; collecting the garbage of thousands of tests may take a second.
-    assert time.thread_time() - started < 10.0
+    assert time.process_time() - started < 1.0

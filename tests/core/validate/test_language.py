@@ -91,7 +91,8 @@ def test_any_text_is_judged(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["a", "a@", "`", "<a", "https://", "hello ", "字", "\n\nhello", "``` \n"])
+@pytest.mark.usefixtures("no_collection")
 def test_long_text_takes_no_longer_than_its_length(piece: str) -> None:
-    started = time.thread_time()
+    started = time.process_time()
     make({"languages": ["de"]}).validate(piece * (300_000 // len(piece)))
-    assert time.thread_time() - started < 10.0
+    assert time.process_time() - started < 1.5
