@@ -28,9 +28,6 @@ _FROM_OPENAI: Final[Mapping[str, str]] = {
     "max_tokens": "num_predict",
     "max_completion_tokens": "num_predict",
 }
-_SHAPING: Final = (
-    "format", "response_format", "template", "raw", "think", "reasoning_effort", "suffix", "context", "logit_bias",
-)  # fmt: skip
 _SYSTEM: Final = frozenset({"system", "developer"})
 # What changes nothing in the answer, or is kept; a field beside these shapes the answer in a way of its own.
 _PLAIN: Final = frozenset(

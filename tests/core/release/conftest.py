@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_ollama import fake_ollama
 from tiny_llama import save_llama
 
 from core.backends.llamacpp import LlamaCppBackend
+from core.backends.ollama_api import OllamaApi
 from core.release.gguf import export_gguf
 from core.release.quantize import GgufFile
 
@@ -37,3 +39,16 @@ def llama3_file(llama3: Path, tmp_path_factory: pytest.TempPathFactory) -> GgufF
 def backend() -> Iterator[LlamaCppBackend]:
     with LlamaCppBackend(threads=1) as running:
         yield running
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """An Ollama of today, which holds nothing."""
+    with fake_ollama("0.34.1", tmp_path / "server") as url:
+        yield url
+
+
+@pytest.fixture
+def api(url: str) -> Iterator[OllamaApi]:
+    with OllamaApi(url) as api:
+        yield api

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +34,6 @@ OTHER = b"GGUF and what somebody else has made"
 @pytest.fixture
 def version(store: Store, home: Home, trained_file: GgufFile) -> VersionRow:
     return add_model(store, home, 1, trained_file)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    with fake_ollama("0.34.1", tmp_path / "server") as url:
-        yield url
-
-
-@pytest.fixture
-def api(url: str) -> Iterator[OllamaApi]:
-    with OllamaApi(url) as api:
-        yield api
 
 
 @pytest.fixture

@@ -40,12 +40,6 @@ def version(store: Store, home: Home, trained_file: GgufFile) -> VersionRow:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    with fake_ollama("0.34.1", tmp_path / "server") as url:
-        yield url
-
-
-@pytest.fixture
 def helping(backend: LlamaCppBackend, trained_file: GgufFile) -> Help:
     return Help(local=EchoLocal(backend, trained_file))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,18 +59,6 @@ class backend_of:
         return self._backend
 
     def __exit__(self, *exc: object) -> None: ...
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    with fake_ollama("0.34.1", tmp_path / "server") as url:
-        yield url
-
-
-@pytest.fixture
-def api(url: str) -> Iterator[OllamaApi]:
-    with OllamaApi(url) as api:
-        yield api
 
 
 @pytest.fixture

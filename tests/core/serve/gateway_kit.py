@@ -32,6 +32,9 @@ from storage.db import Store
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
+MODEL = "base:1b"
+"""What the fake Ollama holds."""
+
 
 @dataclass
 class Kept:

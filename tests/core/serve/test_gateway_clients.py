@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import ollama
 import openai
 import pytest
-from fake_ollama import fake_ollama, set_faults
-from gateway_kit import Gateway, hold, seen, serving
+from fake_ollama import set_faults
+from gateway_kit import MODEL, Gateway, seen
 
-from core.paths import Home
-from storage.db import Store
-
-MODEL = "base:1b"
 PIXEL = base64.b64encode(bytes(range(64))).decode()
 ASKED = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "hello there"}]
 TOOL = {
     "type": "function",
     "function": {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}},
 }
-
-
-@pytest.fixture
-def behind(tmp_path: Path) -> Iterator[str]:
-    with fake_ollama("0.34.1", tmp_path / "ollama-store") as url:
-        hold(url, MODEL)
-        yield url
-
-
-@pytest.fixture
-def gateway(behind: str, home: Home, store: Store) -> Iterator[Gateway]:
-    with serving(behind, home, store) as running:
-        yield running
 
 
 @pytest.fixture

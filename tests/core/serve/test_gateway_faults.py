@@ -5,35 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import ollama
 import openai
 import pytest
 from fake_ollama import fake_ollama, set_faults
-from gateway_kit import Gateway, ask, hold, raw, serving, state, wait_for
+from gateway_kit import MODEL, Gateway, ask, hold, raw, serving, state, wait_for
 
 from core.errors import BackendError
 from core.paths import Home
 from core.serve.upstream import Reply
 from storage.db import Store
 
-MODEL = "base:1b"
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "one two three four five six"}]}
-
-
-@pytest.fixture
-def behind(tmp_path: Path) -> Iterator[str]:
-    with fake_ollama("0.34.1", tmp_path / "ollama-store") as url:
-        hold(url, MODEL)
-        yield url
-
-
-@pytest.fixture
-def gateway(behind: str, home: Home, store: Store) -> Iterator[Gateway]:
-    with serving(behind, home, store) as running:
-        yield running
 
 
 def request(path: str, body: Mapping[str, object]) -> bytes:

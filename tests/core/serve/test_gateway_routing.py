@@ -42,12 +42,6 @@ def behind(tmp_path: Path, home: Home) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def gateway(behind: str, home: Home, store: Store) -> Iterator[Gateway]:
-    with serving(behind, home, store) as running:
-        yield running
-
-
 def said(gateway: Gateway, model: str, category: str = "") -> str:
     """The answer of a model, asked in Ollama's form."""
     headers = {"X-Finetune-Category": category} if category else {}

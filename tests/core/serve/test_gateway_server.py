@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from fake_ollama import fake_ollama, set_faults
-from gateway_kit import ask, hold, wait_for
+from gateway_kit import MODEL, ask, hold, wait_for
 
 from core.paths import Home
 from storage import events, responses
@@ -25,7 +25,6 @@ from storage.db import open_store
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[3]
-MODEL = "base:1b"
 CONFIG = '[serve]\ncategory = "erd"\nport = 0\n[select]\nembeddings = "none"\n'
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "one two three four five six"}]}
 

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 from fake_ollama import fake_ollama
-from gateway_kit import Gateway, ask, hold, raw, serving, wait_for
+from gateway_kit import MODEL, Gateway, ask, hold, raw, serving, wait_for
 
 from core.paths import Home
 from core.serve import protocol
 from core.serve.upstream import Reply
 from storage.db import Store
 
-MODEL = "base:1b"
 BODY = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "one two"}]}).encode()
 HEAD = b"Host: localhost\r\nContent-Length: %d\r\n" % len(BODY)
 LINE = b'{"message":{"content":"hi"},"done":false}\n'
