@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+from storage.errors import StoreError
 
 Row = TypeVar("Row")
 
 
 class RowReader(Generic[Row]):
-    """Reads tuples of `columns` into the dataclass `kind`; JSON and boolean columns arrive as Python values."""
+    """Reads tuples of `columns` into the dataclass `kind`; JSON and boolean columns arrive as Python values.
+
+    What another program has stored may have another shape than the dataclass says: instead of a mapping, or of a
+    sequence of mappings, that is an empty one, and what is no mapping in such a sequence, or no number in a mapping to
+    numbers, is left out.
+    """
 
     def __init__(
         self, kind: type[Row], *, json_columns: Iterable[str] = (), boolean_columns: Iterable[str] = ()
     ) -> None:
-        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        types = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
+        names = list(types)
         self.names = names
         self.columns = ", ".join(names)
         self._kind = kind
-        self._json = [names.index(name) for name in json_columns]
+        self._json = [(names.index(name), _SHAPES.get(types[name].partition(" |")[0], _any)) for name in json_columns]
         self._boolean = [names.index(name) for name in boolean_columns]
 
     def __call__(self, values: Sequence[Any]) -> Row:
         """One row; `values` stand in the order of `columns`."""
         if self._json or self._boolean:
             parsed = list(values)
-            for index in self._json:
+            for index, shaped in self._json:
                 if parsed[index] is not None:
-                    parsed[index] = _from_json(parsed[index])
+                    parsed[index] = shaped(_from_json(parsed[index]))
             for index in self._boolean:
                 if parsed[index] is not None:
                     parsed[index] = bool(parsed[index])
@@ -51,8 +59,49 @@ _decode = json.JSONDecoder().decode
 
 
 def _from_json(text: str) -> Any:
-    """The value of a column; most are empty, and those need no parser."""
-    return {} if text == "{}" else [] if text == "[]" else _decode(text)
+    """The value of a column; most are empty, and those need no parser. Raises StoreError."""
+    try:
+        return {} if text == "{}" else [] if text == "[]" else _decode(text)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"The store holds {text[:40]!r} where JSON should stand: {error}.", hint="Run `finetune-tui doctor`."
+        ) from error
+
+
+def _any(value: Any) -> Any:
+    return value
+
+
+def _mapping(value: Any) -> Any:
+    return value if type(value) is dict else {}
+
+
+def _numbers(value: Any) -> Any:
+    return {name: each for name, each in value.items() if type(each) in _NUMBERS} if type(value) is dict else {}
+
+
+def _mappings(value: Any) -> Any:
+    return [each for each in value if type(each) is dict] if type(value) is list else []
+
+
+def _mapping_of_mappings(value: Any) -> Any:
+    return {name: each for name, each in value.items() if type(each) is dict} if type(value) is dict else {}
+
+
+def findings_from(text: str) -> list[dict[str, Any]]:
+    """A sequence of mappings from a column, read as `RowReader` reads it. Raises StoreError."""
+    found: list[dict[str, Any]] = _mappings(_from_json(text))
+    return found
+
+
+_NUMBERS: Final = frozenset({int, float})
+_SHAPES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "Mapping[str, Any]": _mapping,
+    "Mapping[str, int]": _numbers,
+    "Mapping[str, float]": _numbers,
+    "Mapping[str, Mapping[str, Any]]": _mapping_of_mappings,
+    "Sequence[Mapping[str, Any]]": _mappings,
+}
 
 
 # Made once: `json.dumps` with arguments makes an encoder at every call, half of its time for a short value.

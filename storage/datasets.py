@@ -84,6 +84,15 @@ def items(store: Store, dataset_id: int, split: Split | None = None) -> list[Dat
     return [_read_item(row) for row in rows]
 
 
+def event_ids(store: Store, dataset_id: int, split: Split) -> set[int]:
+    """The events of one split of a dataset."""
+    rows = store.rows(
+        "SELECT event_id FROM dataset_items WHERE dataset_id = ? AND split = ? AND event_id IS NOT NULL",
+        (dataset_id, split),
+    )
+    return {event_id for (event_id,) in rows}
+
+
 def trained_event_ids(store: Store, category: str) -> set[int]:
     """The events in the train split of every dataset that a run of the category, by any method, has started on."""
     rows = store.rows(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from storage.errors import StoreError
 from storage.faults import translated
+from storage.integrity import integrity_problems
 from storage.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from storage.store import Store, flush
 
@@ -26,11 +26,18 @@ __all__ = [
     "flush",
     "integrity_problems",
     "lean",
+    "long_way_forward",
     "open_store",
 ]
 
 SCHEMA_VERSION = len(MIGRATIONS)
 BUSY_SECONDS = 10.0
+Progress = Callable[[int, int], None]
+_PAGES_AT_ONCE = 2_048
+_LONG_BYTES = 100_000_000
+_CACHE = -32_000
+"""Kilobytes of the file that each connection keeps, at most (negative: SQLite's sign for that unit). Half as much makes
+the long lists of a store of a million events slower, twice as much and mapping the file into memory none quicker."""
 
 
 def open_store(path: Path, *, create: bool = True) -> Store:
@@ -69,6 +76,22 @@ def open_store(path: Path, *, create: bool = True) -> Store:
             connection.close()
         raise
     return Store(path, connection)
+
+
+def long_way_forward(path: Path) -> int:
+    """The bytes of a store whose older schema `open_store` brings forward in more than a moment, else 0.
+
+    Half a minute for a gigabyte; what is less than a tenth of that is not told.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(64)
+        size = path.stat().st_size
+    except OSError:
+        return 0
+    # The version stands at byte 60 (sqlite.org/fileformat2.html, 1.3). A new file has none yet.
+    version = int.from_bytes(header[60:64], "big")
+    return size if 0 < version < SCHEMA_VERSION and size >= _LONG_BYTES else 0
 
 
 def connect_foreign(path: Path) -> sqlite3.Connection:
@@ -122,14 +145,11 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> None:
 @contextmanager
 def lean(store: Store) -> Iterator[None]:
     """Holds less of the file in memory, about 8 MB, while a bulk load passes through that nobody reads again."""
-    kept = {name: _pragma(store.connection, name) for name in ("mmap_size", "cache_size")}
-    store.connection.execute("PRAGMA mmap_size = 0")
     store.connection.execute("PRAGMA cache_size = -8000")
     try:
         yield
     finally:
-        for name, value in kept.items():
-            store.connection.execute(f"PRAGMA {name} = {value}")
+        store.connection.execute(f"PRAGMA cache_size = {_CACHE}")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -138,9 +158,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     for pragma in (
         "synchronous = NORMAL",
         "foreign_keys = ON",
-        "cache_size = -64000",
+        f"cache_size = {_CACHE}",
         "temp_store = MEMORY",
-        "mmap_size = 268435456",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -158,29 +177,6 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
-def integrity_problems(store: Store) -> list[str]:
-    """What is wrong with the store, in words; empty when all is well. Takes seconds per gigabyte."""
-    problems = [f"file: {line}" for (line,) in store.rows("PRAGMA integrity_check(20)") if line != "ok"]
-    problems += [
-        f"{table} row {rowid} refers to a missing row of {parent}"
-        for table, rowid, parent, _ in store.rows("PRAGMA foreign_key_check")[:20]
-    ]
-    try:
-        # rank = 1 also compares the index with the texts it was made from (sqlite.org/fts5.html, 6.5).
-        store.connection.execute("INSERT INTO events_fts(events_fts, rank) VALUES ('integrity-check', 1)")
-    except sqlite3.DatabaseError as error:
-        problems.append(f"full-text index: {error}")
-    problems += [
-        f"event {event}: its verdict is not what the log of judgments says"
-        for (event,) in store.rows(
-            "SELECT e.id FROM events e LEFT JOIN current_judgments c ON c.event_id = e.id "
-            "WHERE e.verdict IS NOT c.kind OR e.correction IS NOT c.correction OR e.judged_at IS NOT c.created_at "
-            "LIMIT 20"
-        )
-    ]
-    return problems
-
-
 def file_problems(path: Path) -> list[str]:
     """What is wrong with a SQLite file of another program, in words; nothing in it is changed. Raises OSError."""
     try:
@@ -193,15 +189,16 @@ def file_problems(path: Path) -> list[str]:
         return [str(error)]
 
 
-def backup(store: Store, target: Path) -> None:
+def backup(store: Store, target: Path, *, progress: Progress | None = None) -> None:
     """Writes a whole, checked copy of the store to `target` while others go on writing; an old copy is replaced.
 
-    Raises StoreError when `target` is the store itself or one in use, or cannot be written.
+    `progress(done, total)` hears of its pages, and ends the copy by raising. Raises StoreError when `target` is the
+    store itself or one in use, or cannot be written.
     """
-    backup_file(store.path, target)
+    backup_file(store.path, target, progress=progress)
 
 
-def backup_file(source: Path, target: Path) -> None:
+def backup_file(source: Path, target: Path, *, progress: Progress | None = None) -> None:
     """`backup` for any SQLite file of the home folder."""
     target = target.absolute()
     in_use = target.with_name(target.name + "-wal").exists()
@@ -209,10 +206,10 @@ def backup_file(source: Path, target: Path) -> None:
         raise StoreError(
             f"{target} is a folder or a store in use.", title="No backup was made", hint="Choose another file name."
         )
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _copy(source, partial)
+        _copy(source, partial, progress)
         flush(partial)
         partial.replace(target)
         flush(target.parent)
@@ -230,13 +227,18 @@ def backup_file(source: Path, target: Path) -> None:
                 partial.with_name(partial.name + suffix).unlink()
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, progress: Progress | None) -> None:
     # A connection of its own sees only what is committed, and leaves the caller's free.
     reader = _connect(source, create=False)
     try:
         writer = _connect(target, create=True)
         try:
-            reader.backup(writer, pages=-1)
+            # What is read stays as it is from here on: without that each write of others would start the copy anew.
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            told = None if progress is None else lambda _, left, total: progress(total - left, total)
+            reader.backup(writer, pages=_PAGES_AT_ONCE, progress=told)
+            reader.execute("ROLLBACK")
             # One plain file: a copy in WAL mode could not be opened from a read-only medium.
             writer.execute("PRAGMA journal_mode = DELETE").fetchone()
             verdict = _pragma(writer, "quick_check(1)")

@@ -30,6 +30,12 @@ class StoreError(FinetuneError):
     default_title = "The store cannot be used"
 
 
+class BusyError(StoreError):
+    """Another process has kept the store from being written for longer than one waits. Nothing was changed."""
+
+    default_title = "The store is busy"
+
+
 class NotFoundError(FinetuneError):
     """A row that was asked for does not exist."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import chain
+from heapq import merge
+from itertools import chain, islice
 from typing import Any, Literal
 
 from storage.columns import LISTED, RowReader, clean, listed, placeholders, to_json
@@ -111,6 +112,22 @@ def set_assessment(store: Store, event_id: int, *, quality: float, tier: Tier, p
         )
 
 
+def add_metadata(store: Store, event_id: int, values: Mapping[str, Any]) -> None:
+    """Lays `values` over the event's metadata: what was done with an answer since. Raises NotFoundError."""
+    with store.transaction(durable=True):
+        known = get(store, event_id).metadata
+        store.write("UPDATE events SET metadata = ? WHERE id = ?", (to_json({**known, **values}), event_id))
+
+
+def set_assessments(store: Store, assessed: Sequence[tuple[int, float, Tier, Mapping[str, float]]]) -> None:
+    """`set_assessment` of many events: id, quality, tier and parts of each."""
+    with store.transaction():
+        store.write_many(
+            "UPDATE events SET quality = ?, tier = ?, quality_parts = ? WHERE id = ?",
+            ((quality, tier, to_json(parts), event_id) for event_id, quality, tier, parts in assessed),
+        )
+
+
 def _index(store: Store, first: int, last: int) -> None:
     store.write(
         "INSERT INTO events_fts (rowid, prompt, response) SELECT id, prompt, response FROM events "
@@ -172,6 +189,23 @@ def event_ids(store: Store, chosen: EventFilter, *, order: Order = "newest") -> 
         return array("q", chain.from_iterable(rows))
 
 
+def first_ids(store: Store, chosen: EventFilter, limit: int, *, order: Literal["newest", "score"]) -> array[int]:
+    """The first `limit` of `event_ids`; without words to look for they are found without sorting all that pass."""
+    if chosen.text or chosen.terms:
+        return event_ids(store, chosen, order=order)[:limit]
+    where, params = conditions(chosen)
+    # Each category is sorted by time and by score in an index; all of them together are not.
+    key = "-created_at, -id" if order == "newest" else "score IS NULL, score, id"
+    each = (
+        store.rows(
+            f"SELECT {key}, id FROM events WHERE category = ? AND {where} ORDER BY {_ORDERS[order]} LIMIT ?",
+            (name, *params, limit),
+        )
+        for name in category_names(store)
+    )
+    return array("q", (row[-1] for row in islice(merge(*each), limit)))
+
+
 def count(store: Store, chosen: EventFilter) -> int:
     """How many events pass."""
     where, params = conditions(chosen)
@@ -189,38 +223,24 @@ def iter_events(store: Store, chosen: EventFilter, *, batch: int = 500) -> Itera
 
 
 def category_counts(store: Store, *, now: float) -> list[CategoryCounts]:
-    """The figures of every category that has events, by name; `now` ends the 30 days of `recent`."""
+    """The figures of every category that has events, by name; `now` ends the 30 days of `recent`. Some milliseconds,
+    however many events there are."""
     rows = store.rows(
-        "SELECT category, count(*), sum(tier = 'gold'), sum(tier = 'silver'), sum(tier = 'bronze'), "
-        "sum(tier = 'rejected'), count(verdict), sum(verdict IS 'correct'), sum(verdict IS NULL), "
-        "sum(created_at >= ?), avg(score), avg(quality), max(created_at) FROM events "
-        "GROUP BY category ORDER BY category",
+        "SELECT category, total, gold, silver, bronze, rejected, judged, corrected, total - judged, "
+        "(SELECT count(*) FROM events e WHERE e.category = t.category AND e.created_at >= ?), "
+        "scores / 1e6 / nullif(scored, 0), qualities / 1e6 / total, "
+        "(SELECT max(created_at) FROM events e WHERE e.category = t.category) "
+        "FROM category_totals t WHERE total > 0 ORDER BY category",
         (now - RECENT_SECONDS,),
     )
     return [CategoryCounts(*values) for values in rows]
 
 
+def category_names(store: Store) -> list[str]:
+    """The categories that have events, by name."""
+    return [name for (name,) in store.rows("SELECT category FROM category_totals WHERE total > 0 ORDER BY category")]
+
+
 def recent_count(store: Store, category: str, since: float) -> int:
     """How many events of the category are not older than `since`."""
     return int(store.value("SELECT count(*) FROM events WHERE category = ? AND created_at >= ?", (category, since)))
-
-
-def score_trend(store: Store, category: str, *, buckets: int = 20) -> list[float]:
-    """Mean scores of at most `buckets` consecutive slices of equal count, oldest first, without the unscored."""
-    rows = store.rows(
-        "SELECT avg(score) FROM (SELECT score, ntile(?) OVER (ORDER BY created_at, id) AS slice FROM events "
-        "WHERE category = ? AND score IS NOT NULL) GROUP BY slice ORDER BY slice",
-        (buckets, category),
-    )
-    return [mean for (mean,) in rows]
-
-
-def common_responses(store: Store, category: str, limit: int = 20) -> list[tuple[str, int]]:
-    """Responses given at least 3 times (white space and case apart) with their counts, the most common first."""
-    rows = store.rows(
-        "SELECT (SELECT response FROM events WHERE id = first), copies FROM "
-        "(SELECT min(id) AS first, count(*) AS copies FROM events WHERE category = ? "
-        "GROUP BY response_hash HAVING copies >= 3 ORDER BY copies DESC, first LIMIT ?)",
-        (category, limit),
-    )
-    return [(text, copies) for text, copies in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from storage.errors import ConflictError, FinetuneError, StoreError
+from storage.errors import BusyError, ConflictError, FinetuneError, StoreError
 
 DAMAGED_HINT = (
     "Move the file aside and put the newest backup in its place (`finetune-tui backup` writes them); "
@@ -26,9 +26,8 @@ def translated(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> Finetun
                 hint="Free some space and do it again.",
             )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreError(
+            return BusyError(
                 f"Another process has been writing to {path} for too long.",
-                title="The store is busy",
                 hint="Try again; if it stays so, look for another finetune-tui that hangs.",
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:

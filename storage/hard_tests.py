@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage.columns import LISTED, RowReader, clean, listed
+from storage.columns import LISTED, RowReader, clean, findings_from, listed
 from storage.db import Store
 
 SHOWN = 4_000
@@ -105,10 +104,11 @@ def add(
 
 
 def tests(store: Store, category: str) -> list[HardTestRow]:
-    """Every re-test of an event of the category, oldest first."""
+    """Every re-test of an event of the category by a version of that category, oldest first."""
     rows = store.rows(
         "SELECT t.id, t.event_id, t.version_id, t.at, t.score, t.passed FROM hard_tests t "
-        "JOIN events e ON e.id = t.event_id WHERE e.category = ? ORDER BY t.id",
+        "JOIN events e ON e.id = t.event_id JOIN versions v ON v.id = t.version_id AND v.category = e.category "
+        "WHERE e.category = ? ORDER BY t.id",
         (category,),
     )
     return [_read_test(row) for row in rows]
@@ -158,13 +158,13 @@ def texts(store: Store, ids: Sequence[int]) -> list[FailureText]:
         f"SELECT id, substr(prompt, 1, {SHOWN}), length(prompt), findings FROM events WHERE id IN {LISTED} ORDER BY id",
         (listed(ids),),
     )
-    return [FailureText(event_id, prompt, chars, json.loads(findings)) for event_id, prompt, chars, findings in rows]
+    return [FailureText(event_id, prompt, chars, findings_from(findings)) for event_id, prompt, chars, findings in rows]
 
 
 def notes(store: Store, category: str) -> dict[int, str]:
     """By event: what a person wrote down last about what was wrong."""
     rows = store.rows(
-        "SELECT j.event_id, j.note FROM effective_judgments j JOIN events e ON e.id = j.event_id "
+        "SELECT j.event_id, j.note FROM effective_judgments j CROSS JOIN events e ON e.id = j.event_id "
         "WHERE e.category = ? AND j.note <> '' ORDER BY j.id",
         (category,),
     )
@@ -180,4 +180,20 @@ def other_prompts(store: Store, category: str, without: Sequence[int], limit: in
         f"SELECT substr(prompt, 1, {SHOWN}), length(prompt) FROM events WHERE category = ? "
         f"AND id NOT IN {LISTED} ORDER BY content_hash, id LIMIT ?",
         (category, listed(without), limit),
+    )
+
+
+def stamp(store: Store, category: str) -> tuple[int, ...]:
+    """Figures of which one differs as soon as anything has changed that hard negatives follow from; about 1 ms."""
+    return tuple(
+        int(store.value(sql, (category,) if "?" in sql else ()) or 0)
+        for sql in (
+            "SELECT max(id) FROM events",
+            "SELECT count(*) FROM events WHERE category = ?",
+            "SELECT max(id) FROM judgments",
+            "SELECT max(id) FROM hard_tests",
+            "SELECT max(id) FROM pins",
+            "SELECT count(finished_at) FROM ab_tests",
+            "SELECT count(started_at) FROM runs",
+        )
     )

@@ -50,10 +50,14 @@ def latest(store: Store, run_id: int) -> dict[str, float]:
     return {name: math.nan if value is None else value for name, value in rows}
 
 
-def metrics_after(store: Store, run_id: int, rowid: int) -> tuple[int, list[Metric]]:
-    """For following a run: the `rowid` to ask with next, and the figures stored or replaced since `rowid`."""
+def metrics_after(store: Store, run_id: int, rowid: int, limit: int = -1) -> tuple[int, list[Metric]]:
+    """For following a run: the `rowid` to ask with next, and the figures stored or replaced since `rowid`.
+
+    At most `limit` of them, the oldest (-1: all).
+    """
     rows = store.rows(
-        "SELECT id, step, name, value, at FROM metrics WHERE run_id = ? AND id > ? ORDER BY id", (run_id, rowid)
+        "SELECT id, step, name, value, at FROM metrics WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?",
+        (run_id, rowid, limit),
     )
     return (rows[-1][0] if rows else rowid), [_read(row[1:]) for row in rows]
 

@@ -10,6 +10,7 @@ from storage.schema_002 import STEP as SCHEMA_2
 from storage.schema_003 import STEP as SCHEMA_3
 from storage.schema_004 import STEP as SCHEMA_4
 from storage.schema_005 import STEP as SCHEMA_5
+from storage.schema_006 import STEP as SCHEMA_6
 
 APPLICATION_ID = 0x46545549
 """Marks the file as this product's own (`PRAGMA application_id`, the letters FTUI)."""
@@ -43,12 +44,18 @@ def m005_proof_and_serving(connection: sqlite3.Connection) -> None:
     _run_script(connection, SCHEMA_5)
 
 
+def m006_judging_in_the_app(connection: sqlite3.Connection) -> None:
+    """Judgments said at once, moves to another category, questions asked again; wishes for the next batch."""
+    _run_script(connection, SCHEMA_6)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_schema,
     m002_capture,
     m003_selection_and_loop,
     m004_preferences_as_data,
     m005_proof_and_serving,
+    m006_judging_in_the_app,
 )
 
 

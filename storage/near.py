@@ -19,6 +19,15 @@ def add(store: Store, keys: Mapping[int, Sequence[int]]) -> None:
         store.write_many("INSERT OR IGNORE INTO near_keys (key, event_id) VALUES (?, ?)", rows)
 
 
+def drop(store: Store, keys: Mapping[int, Sequence[int]]) -> None:
+    """Forgets these keys of events, by event id."""
+    with store.transaction():
+        store.write_many(
+            "DELETE FROM near_keys WHERE key = ? AND event_id = ?",
+            sorted((key, event_id) for event_id, own in keys.items() for key in own),
+        )
+
+
 def sharing(store: Store, keys: Iterable[int]) -> dict[int, list[int]]:
     """For each of these keys that is known: the oldest events that have it, at most 8."""
     found: dict[int, list[int]] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from storage.columns import RowReader, clean, placeholders
+from storage.columns import LISTED, RowReader, clean, listed, placeholders
 from storage.db import Store
 from storage.errors import NotFoundError
 from storage.rows import PairRow
@@ -83,10 +83,12 @@ def of_correction(store: Store, event_id: int) -> bool:
     return found is not None
 
 
-def drop_corrections(store: Store, event_id: int) -> None:
-    """Removes the pairs that corrections of the event made; the judgments themselves stay in their log."""
+def drop_corrections(store: Store, event_ids: Sequence[int]) -> None:
+    """Removes the pairs that corrections of the events made; the judgments themselves stay in their log."""
     with store.transaction():
-        store.write("DELETE FROM pairs WHERE source = 'correction' AND rejected_event = ?", (event_id,))
+        store.write(
+            f"DELETE FROM pairs WHERE source = 'correction' AND rejected_event IN {LISTED}", (listed(event_ids),)
+        )
 
 
 def drop_compared(store: Store, one: int, other: int) -> None:
@@ -156,11 +158,9 @@ def group_keys(store: Store, category: str, source: str) -> set[str]:
 
 
 def list_pairs(store: Store, category: str) -> list[PairRow]:
-    """The pairs of a category, oldest first."""
-    return [
-        _read(row)
-        for row in store.rows(f"SELECT {_read.columns} FROM pairs WHERE category = ? ORDER BY id", (category,))
-    ]
+    """The pairs of a category, oldest first, without those whose two events stand in different categories."""
+    rows = store.rows(f"SELECT {_read.columns} FROM pairs WHERE category = ? ORDER BY id", (category,))
+    return [_read(row) for row in rows]
 
 
 def count(store: Store, category: str) -> int:
@@ -170,4 +170,6 @@ def count(store: Store, category: str) -> int:
 
 def categories(store: Store) -> tuple[str, ...]:
     """The categories that have pairs, by name."""
-    return tuple(name for (name,) in store.rows("SELECT DISTINCT category FROM pairs ORDER BY category"))
+    return tuple(
+        name for (name,) in store.rows("SELECT DISTINCT category FROM pairs WHERE category <> '' ORDER BY category")
+    )

@@ -74,7 +74,8 @@ def passed_on_query(served: Served, order: str, limit: int) -> tuple[str, list[A
     """`(sql, params)` of the gateway's answers."""
     sql = (
         "SELECT r.id, r.at, e.score, e.verdict FROM responses r CROSS JOIN events e ON e.id = r.event_id "
-        "WHERE r.version_id = ? AND r.at >= ? AND r.at < ? AND r.category = ? AND e.bucket < ? "
+        "WHERE r.version_id = ? AND r.at >= ? AND r.at < ? AND r.category = ? AND e.category = r.category "
+        "AND e.bucket < ? "
         f"AND {_KNOWN} ORDER BY r.at {order} LIMIT ?"
     )
     period = [served.since, served.until]

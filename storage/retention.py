@@ -28,12 +28,12 @@ START: Final = Removable(float("-inf"), 0)
 
 def totals(store: Store) -> dict[str, int]:
     """How many events each category has, by name."""
-    return dict(store.rows("SELECT category, count(*) FROM events GROUP BY category ORDER BY category"))
+    return dict(store.rows("SELECT category, total FROM category_totals WHERE total > 0 ORDER BY category"))
 
 
 def total(store: Store, category: str) -> int:
     """How many events the category has."""
-    return int(store.value("SELECT count(*) FROM events WHERE category = ?", (category,)))
+    return int(store.value("SELECT total FROM category_totals WHERE category = ?", (category,)) or 0)
 
 
 def trainable(store: Store, category: str, *, held_out_percent: int) -> int:

@@ -16,7 +16,7 @@ Tier = Literal["gold", "silver", "bronze", "rejected"]
 Verdict = Literal["good", "bad", "correct", "reject", "skip"]
 Opinion = Literal["good", "bad", "reject", "skip"]
 """A verdict that needs no text of its own."""
-JudgmentKind = Literal["good", "bad", "correct", "reject", "skip", "undo", "redo"]
+JudgmentKind = Literal["good", "bad", "correct", "reject", "skip", "move", "undo", "redo"]
 Split = Literal["train", "validation", "test"]
 RunStatus = Literal["queued", "running", "stopped", "finished", "failed", "lost"]
 RunStage = Literal["queued", "training", "evaluating", "exporting", "proving", "testing", "done"]
@@ -116,11 +116,45 @@ class EventSummary:
     verdict: Verdict | None
 
 
+ConditionField = Literal[
+    "id", "created_at", "score", "quality", "category", "tier", "model", "source", "finding", "state", "has"
+]
+Comparison = Literal["=", "<", "<=", ">", ">=", "between"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on a column: any of `values` makes it hold; with `negated` none of them may.
+
+    Bounds are numbers: one for `<` or `>`, the lowest and the highest for `between`. Texts: `category` and `source`
+    must equal a value or, where it ends in `*`, begin with it; `model` must contain it; `finding` is the kind or the
+    severity of one of the findings. `state` and `has` take the names in `storage.search.STATES` and `.PARTS`. An event
+    without a score passes no bound on the score, and every negated one.
+    """
+
+    field: ConditionField
+    operator: Comparison
+    values: tuple[str | float, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextTerm:
+    """Words to be found in `column`, or in prompt or response alike. A `phrase` must occur as it stands; a last word
+    of three letters or more that is none may be unfinished."""
+
+    text: str
+    column: Literal["prompt", "response"] | None = None
+    phrase: bool = False
+    negated: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events: every field that is set must hold. `verdict="pending"` means never judged.
 
-    `since` (inclusive) and `until` (exclusive) are seconds since the epoch; `tiers` lists the tiers that pass.
+    `since` (inclusive) and `until` (exclusive) are seconds since the epoch; `tiers` lists the tiers that pass. Each of
+    `conditions` and `terms` must hold; `text` is the same as a term that is no phrase.
     """
 
     category: str | None = None
@@ -134,6 +168,8 @@ class EventFilter:
     model: str | None = None
     since: float | None = None
     until: float | None = None
+    conditions: tuple[Condition, ...] = ()
+    terms: tuple[TextTerm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +193,11 @@ class CategoryCounts:
 
 @dataclass(frozen=True, slots=True)
 class JudgmentRow:
-    """One line of the append-only log of human judgments; `target` is the row that an undo or redo acts on."""
+    """One line of the append-only log of human judgments; `target` is the row that an undo or redo acts on.
+
+    `batch` is the first row of those that were said at once, `repeats` the judgment that was asked for again. A row of
+    the kind "move" tells that the event was moved to another category.
+    """
 
     id: int
     event_id: int
@@ -167,6 +207,8 @@ class JudgmentRow:
     note: str
     seconds: float | None
     target: int | None
+    batch: int | None = None
+    repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +300,11 @@ class RunRow:
     origin: RunOrigin = "manual"
     attempts: int = 0
     start_version: int | None = None
+
+    @property
+    def preparing(self) -> bool:
+        """Whether the untouched base model is exported and proved, which comes before the first step."""
+        return self.stage == "exporting" and self.step == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from core.errors import ConflictError, NotFoundError
-from storage import events, judgments
+from storage import events, judgments, totals
 from storage.db import Store, integrity_problems
 from storage.rows import EventFilter, NewEvent
 
@@ -160,16 +160,16 @@ def test_category_counts(store: Store, new_event: MakeEvent) -> None:
 def test_score_trend_has_slices_of_equal_count(store: Store, new_event: MakeEvent) -> None:
     scores = [10.0, 20.0, None, 30.0, 40.0, 50.0, 60.0]
     events.add_many(store, [new_event(n, score=score) for n, score in enumerate(scores)])
-    assert events.score_trend(store, "erd", buckets=3) == [15.0, 35.0, 55.0]
-    assert events.score_trend(store, "erd", buckets=20) == [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
-    assert events.score_trend(store, "other") == []
+    assert totals.score_trend(store, "erd", buckets=3) == [15.0, 35.0, 55.0]
+    assert totals.score_trend(store, "erd", buckets=20) == [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+    assert totals.score_trend(store, "other") == []
 
 
 def test_common_responses_count_from_three(store: Store, new_event: MakeEvent) -> None:
     texts = ["same  text", "Same text\n", "same text", "twice", "twice", "b", "b", "b", "b"]
     events.add_many(store, [new_event(n, response=text) for n, text in enumerate(texts)])
-    assert events.common_responses(store, "erd") == [("b", 4), ("same  text", 3)]
-    assert events.common_responses(store, "erd", limit=1) == [("b", 4)]
+    assert totals.common_responses(store, "erd") == [("b", 4), ("same  text", 3)]
+    assert totals.common_responses(store, "erd", limit=1) == [("b", 4)]
 
 
 def test_twenty_thousand_rows_list_fast(store: Store, new_event: MakeEvent) -> None:
@@ -209,3 +209,14 @@ def test_lists_come_from_an_index_alone_and_need_no_sorting(
     plan = " ".join(row[3] for row in filled.rows(f"EXPLAIN QUERY PLAN {asked[0]}"))
     assert "COVERING INDEX" in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_what_another_program_stored_in_another_shape_is_left_out(store: Store, new_event: MakeEvent) -> None:
+    event_id = events.add(store, new_event(1))
+    with store.transaction():
+        store.write(
+            "UPDATE events SET sanitized = ?, quality_parts = ?, findings = ?",
+            ('{"email":2,"a":{"b":[1]},"c":null,"d":"x"}', "[1]", '[1,{"kind":"k"},null]'),
+        )
+    read = events.get(store, event_id)
+    assert read.sanitized == {"email": 2} and read.quality_parts == {} and read.findings == [{"kind": "k"}]

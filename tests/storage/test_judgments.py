@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from core.errors import ConflictError, NotFoundError
 from storage import events, judgments
 from storage.db import Store, integrity_problems, open_store
-from storage.rows import EventFilter, NewEvent
+from storage.moves import Move, Placed
+from storage.rows import EventFilter, NewEvent, Verdict
 
 MakeEvent = Callable[..., NewEvent]
 View = list[tuple[str | None, str | None, float | None]]
@@ -37,7 +40,7 @@ def test_a_judgment_shows_in_the_event(filled: Store) -> None:
 @pytest.mark.parametrize(
     ("kind", "correction"), [("correct", None), ("correct", " \n"), ("good", "text"), ("skip", "text")]
 )
-def test_a_correction_has_text_and_nothing_else_has(filled: Store, kind: judgments.Verdict, correction: str) -> None:
+def test_a_correction_has_text_and_nothing_else_has(filled: Store, kind: Verdict, correction: str) -> None:
     with pytest.raises(ConflictError, match="correction"):
         judgments.judge(filled, 1, kind, correction=correction, now=1.0)
     assert judgments.history(filled, 1) == []
@@ -85,17 +88,59 @@ def test_the_log_is_append_only(filled: Store) -> None:
             filled.write(statement)
 
 
-def test_session_figures(filled: Store) -> None:
-    assert judgments.session_figures(filled, since=0.0) == {"count": 0.0, "per_minute": 0.0, "median_seconds": 0.0}
-    for number, seconds in enumerate((4.0, None, 8.0, 100.0), start=1):
-        judgments.judge(filled, number, "good", seconds=seconds, now=60.0 + 30.0 * number)
-    judgments.undo(filled, now=200.0)
-    assert judgments.session_figures(filled, since=60.0) == {"count": 3.0, "per_minute": 2.0, "median_seconds": 6.0}
+def test_many_judgments_are_one_batch(filled: Store) -> None:
+    judgments.judge(filled, 2, "correct", correction="better", now=1.0)
+    done: list[tuple[int, int]] = []
+    judged = judgments.judge_many(
+        filled, [3, 2, 99, 3, 7], "bad", note="raid", now=2.0, progress=lambda at, total: done.append((at, total))
+    )
+    assert judged == [3, 2, 7]
+    assert done == [(3, 3)]
+    assert [events.get(filled, event).verdict for event in (2, 3, 7, 8)] == ["bad", "bad", "bad", None]
+    assert {row.batch for event in judged for row in judgments.history(filled, event)[-1:]} == {2}
+    taken = judgments.undo(filled, now=3.0)
+    assert taken is not None
+    assert (taken.kind, taken.event_id, taken.count, taken.note) == ("bad", 3, 3, "raid")
+    assert [events.get(filled, event).verdict for event in (2, 3, 7)] == ["correct", None, None]
+    assert judgments.undo(filled, now=4.0) is not None
+    assert [(row and row.count) for row in (judgments.redo(filled, now=5.0) for _ in range(3))] == [1, 3, None]
+    assert [events.get(filled, event).verdict for event in (2, 3, 7)] == ["bad", "bad", "bad"]
+    assert integrity_problems(filled) == []
+
+
+def test_no_event_is_judged_where_telling_of_it_fails(filled: Store) -> None:
+    def stop(at: int, total: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        judgments.judge_many(filled, range(1, 11), "bad", now=1.0, progress=stop)
+    assert view(filled) == [(None, None, None)] * 10
+    assert judgments.undo(filled, now=2.0) is None
+
+
+def test_nothing_is_judged_at_once_where_nothing_is_there(filled: Store) -> None:
+    assert judgments.judge_many(filled, [98, 99], "good", now=1.0) == []
+    assert judgments.undo(filled, now=2.0) is None
+
+
+def test_a_skip_of_a_repeated_question_leaves_the_first_verdict(filled: Store) -> None:
+    first = judgments.judge(filled, 1, "good", now=1.0)
+    judgments.judge(filled, 1, "skip", repeats=first, now=2.0)
+    assert events.get(filled, 1).verdict == "good"
+    taken = judgments.undo(filled, now=3.0)
+    assert taken is not None
+    assert taken.kind == "skip"
+    judgments.judge(filled, 1, "bad", repeats=first, now=4.0)
+    assert events.get(filled, 1).verdict == "bad"
+    assert [row.repeats for row in judgments.history(filled, 1)] == [None, 1, None, 1]
+    assert integrity_problems(filled) == []
 
 
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("judge"), st.integers(1, 4), st.sampled_from(["good", "bad", "correct", "reject", "skip"])),
+        st.tuples(st.just("many"), st.integers(1, 4), st.sampled_from(["good", "bad", "reject", "skip"])),
+        st.tuples(st.just("move"), st.integers(1, 4), st.just("")),
         st.tuples(st.just("undo"), st.just(0), st.just("")),
         st.tuples(st.just("redo"), st.just(0), st.just("")),
     ),
@@ -107,20 +152,39 @@ class Model:
     """Undo as everyone knows it: a stack of what holds and a stack of what can come back."""
 
     def __init__(self) -> None:
-        self.done: list[tuple[int, str, float]] = []
-        self.undone: list[tuple[int, str, float]] = []
+        self.done: list[tuple[range, str, float]] = []
+        self.undone: list[tuple[range, str, float]] = []
+
+    def say(self, concerned: range, kind: str, at: float) -> None:
+        self.done.append((concerned, kind, at))
+        self.undone.clear()
 
     def view(self) -> View:
         shown: dict[int, tuple[str, str | None, float]] = {}
-        for event, kind, at in self.done:
-            shown[event] = (kind, f"text {at}" if kind == "correct" else None, at)
+        for concerned, kind, at in self.done:
+            for event in concerned if kind != "move" else ():
+                shown[event] = (kind, f"text {at}" if kind == "correct" else None, at)
         return [shown.get(event, (None, None, None)) for event in range(1, 5)]
+
+    def categories(self) -> list[str]:
+        found = dict.fromkeys(range(1, 5), "erd")
+        for concerned, kind, at in self.done:
+            found.update(dict.fromkeys(concerned if kind == "move" else (), f"c{at}"))
+        return list(found.values())
+
+
+def moved(store: Store, event: int, category: str) -> Move:
+    row = events.get(store, event)
+    before = Placed(
+        row.category, row.score, row.valid, row.feedback_type, (), row.quality, row.tier, {}, near_keys=[event]
+    )
+    return Move(event, before, replace(before, category=category, near_keys=[-event]))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(actions=ACTIONS)
 def test_the_log_agrees_with_two_stacks_and_undo_then_redo_changes_nothing(
-    new_event: MakeEvent, actions: list[tuple[str, int, judgments.Verdict]]
+    new_event: MakeEvent, actions: list[tuple[str, int, Any]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "store.db") as store:
         events.add_many(store, [new_event(number) for number in range(1, 5)])
@@ -129,20 +193,26 @@ def test_the_log_agrees_with_two_stacks_and_undo_then_redo_changes_nothing(
             now = float(number)
             if action == "judge":
                 judgments.judge(store, event, kind, correction=f"text {now}" if kind == "correct" else None, now=now)
-                model.done.append((event, kind, now))
-                model.undone.clear()
+                model.say(range(event, event + 1), kind, now)
+            elif action == "many":
+                judgments.judge_many(store, range(event, 5), kind, now=now)
+                model.say(range(event, 5), kind, now)
+            elif action == "move":
+                judgments.move(store, [moved(store, each, f"c{now}") for each in range(event, 5)], now=now)
+                model.say(range(event, 5), "move", now)
             elif action == "undo":
                 row = judgments.undo(store, now=now)
                 assert (row is None) == (not model.done)
                 if row:
                     model.undone.append(model.done.pop())
-                    assert row.event_id == model.undone[-1][0]
+                    assert (row.event_ids, row.kind) == (tuple(model.undone[-1][0]), model.undone[-1][1])
             else:
                 row = judgments.redo(store, now=now)
                 assert (row is None) == (not model.undone)
                 if row:
                     model.done.append(model.undone.pop())
             assert view(store) == model.view()
+            assert [row.category for row in events.iter_events(store, EventFilter())] == model.categories()
         if judgments.undo(store, now=98.0):
             judgments.redo(store, now=99.0)
         assert view(store) == model.view()

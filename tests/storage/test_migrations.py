@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import StoreError
+from core.errors import ConflictError, StoreError
 from storage import (
     ab_tests,
     aliases,
@@ -84,6 +84,31 @@ def test_the_examples_of_every_older_schema_are_kept(
         assert {(item.rejected, item.desirable) for item in datasets.items(opened, 1)} == {("", True)}
         assert integrity_problems(opened) == []
         assert "dataset_items" in retention.protected(opened, "erd", held_out_percent=20)
+
+
+def test_the_log_of_judgments_of_every_older_schema_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schema 6 makes their table anew: every row, the chain of undo and the ids to come stay."""
+    for older in range(1, SCHEMA_VERSION):
+        path = tmp_path / f"judged{older}.db"
+        path.write_bytes(gzip.decompress(FROZEN.read_bytes()))
+        with monkeypatch.context() as patched:
+            patched.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:older])
+            patched.setattr(db, "SCHEMA_VERSION", older)
+            kept = open_store(path)
+            names = [name for (name,) in kept.rows("SELECT name FROM pragma_table_info('judgments')")]
+            before = kept.rows(f"SELECT {', '.join(names)} FROM judgments ORDER BY id")
+            in_force = kept.rows("SELECT id, kind FROM effective_judgments ORDER BY id")
+            kept.close()
+        assert {row[names.index("kind")] for row in before} >= {"good", "correct", "undo"}
+        opened = open_store(path)
+        assert opened.rows(f"SELECT {', '.join(names)} FROM judgments ORDER BY id") == before
+        assert opened.rows("SELECT id, kind FROM effective_judgments ORDER BY id") == in_force
+        assert judgments.redo(opened, now=20.0) is not None
+        assert judgments.judge(opened, 1, "bad", now=21.0) == max(row[0] for row in before) + 2
+        assert judgments.judge_many(opened, [1, 2], "skip", now=22.0) == [1, 2]
+        assert integrity_problems(opened) == []
+        with pytest.raises(ConflictError, match="append-only"):
+            opened.write("UPDATE judgments SET kind = 'good'")
 
 
 def test_an_example_without_an_event_stands_in_an_old_store_too(old: Store) -> None:
