@@ -50,7 +50,10 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
 """What the options of the shipped validators are, so that a slip is named with its file before any validator is
 imported; a validator checks its options in full when it is made."""
 
-_OF_ALL: Final = frozenset({"held_out_percent", "check_seconds"})
+LABELLING: Final = "## Labelling"
+"""Heads the section of a category's guidelines that is for people who label; no model is told of it."""
+
+OF_ALL: Final = frozenset({"held_out_percent", "check_seconds"})
 """Settings of [select] and [loop] that no category may have for itself."""
 
 
@@ -86,15 +89,19 @@ def load_categories(home: Home) -> Mapping[str, Category]:
 
     Raises CategoryError on a wrong definition, naming the file and the key.
     """
+    return categories_from(read_toml(home.config), home.config)
+
+
+def categories_from(tables: Mapping[str, Any], path: Path) -> Mapping[str, Category]:
+    """`load_categories` from the parsed tables of a `config.toml`; `path` is only named in errors."""
     found: dict[str, Category] = {}
-    for path in sorted((ASSETS / "categories").glob("*.toml")):
-        tables = read_toml(path)
-        preset = tables.get("preset", {})
+    for shipped in sorted((ASSETS / "categories").glob("*.toml")):
+        own = read_toml(shipped)
+        preset = own.get("preset", {})
         ground = {"preset": preset["name"], "quality_weights": preset.get("quality_weights", DEFAULT_WEIGHTS)}
-        _extend(found, tables.get("categories"), path, ground)
-    tables = read_toml(home.config)
-    _extend(found, tables.get("categories"), home.config, {})
-    general = config_from(tables, home.config).train.base_model
+        _extend(found, own.get("categories"), shipped, ground)
+    _extend(found, tables.get("categories"), path, {})
+    general = config_from(tables, path).train.base_model
     return {name: replace(each, base_model=each.base_model or general) for name, each in found.items()}
 
 
@@ -114,6 +121,11 @@ def category(categories: Mapping[str, Category], name: str) -> Category:
     if found is None:
         raise CategoryError(f"There is no category `{name[:60]}`.", hint=close_names(name[:60], categories))
     return found
+
+
+def answer_guidelines(own: Category) -> str:
+    """What a good answer of the category is like: its guidelines, without the section for people who label."""
+    return own.guidelines.partition(f"\n{LABELLING}\n")[0].strip()
 
 
 def _extend(found: dict[str, Category], tables: Any, path: Path, ground: Mapping[str, Any]) -> None:
@@ -210,7 +222,7 @@ def _checked(key: str, value: Any, where: str) -> Any:
 def _overlay(section: str, value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise CategoryError(f"{where} must be a table.", hint="Write for example { curriculum = false }.")
-    for key in _OF_ALL & set(value):
+    for key in OF_ALL & set(value):
         raise CategoryError(f"{where}.{key} holds for all categories alike.", hint=f"Set it under [{section}].")
     checked = section_from(getattr(Config(), section), value, where)
     return {key: getattr(checked, key) for key in value}

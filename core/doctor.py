@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
-import re
 import shlex
 import time
 from collections.abc import Iterator
-from importlib import metadata
-from pathlib import Path
-
-import psutil
 
 from core.backends.embedding_models import find_model, missing_package
 from core.categories import load_categories
 from core.checks import Check
 from core.config import load_config
+from core.doctor_machine import machine_checks
 from core.doctor_ollama import ollama_checks
 from core.errors import FinetuneError
 from core.hooks.settings import load_hooks
@@ -31,70 +26,36 @@ from core.validate.registry import validator_for
 from storage import aliases, runs, versions
 from storage.db import Store, file_problems, integrity_problems, open_store
 
-_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 LITTLE_DISK = 5e9
-LITTLE_MEMORY = 2e9
 
 
 def examine(home: Home) -> list[Check]:
     """Every check; none of them changes anything but the home folder being made when it is missing. Takes seconds on a
     large store, since every page of it is read."""
-    checks = [
-        _python(),
-        *_packages(),
-        *_hardware(),
-        _home(home),
-        _disk(home),
-        _memory(),
-        _configuration(home),
-        _embeddings(home),
-    ]
-    checks += [*_rewards(home), *_hooks(home)]
+    return list(examining(home))
+
+
+def examining(home: Home) -> Iterator[Check]:
+    """`examine`, each check as soon as it is done."""
+    yield from machine_checks()
+    yield _home(home)
+    yield _disk(home)
+    yield _configuration(home)
+    yield _embeddings(home)
+    yield from _rewards(home)
+    yield from _hooks(home)
     if home.store.exists():
         try:
             with open_store(home.store, create=False) as store:
-                checks += [_integrity(store), *_aliases(store, home), *_runs(store)]
+                yield _integrity(store)
+                yield from _aliases(store, home)
+                yield from _runs(store)
         except FinetuneError as error:
-            checks.append(Check("store", "problem", error.message, error.hint))
+            yield Check("store", "problem", error.message, error.hint)
     else:
-        checks.append(Check("store", "info", f"nothing is recorded yet in {home.root}"))
-    checks += [*_searches(home), *ollama_checks(home)]
-    return checks
-
-
-def _python() -> Check:
-    return Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-
-
-def _packages() -> Iterator[Check]:
-    """Every direct dependency, from the package's own metadata; nothing is imported."""
-    found: list[str] = []
-    required = (
-        re.match(r"[A-Za-z0-9._-]+", line) for line in metadata.requires("finetune-tui") or [] if "extra" not in line
-    )
-    for name in [match[0] for match in required if match]:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            yield Check(name, "problem", "is not installed", f"Install it: pip install {name}")
-    yield Check("packages", "ok", ", ".join(found))
-
-
-def _hardware() -> Iterator[Check]:
-    """What QLoRA, the watch over a GPU, and training on several devices need; for information."""
-    for name, use, without in (
-        ("bitsandbytes", "4-bit base models and 8-bit optimizers", "base models stay in 16 or 32 bits"),
-        ("nvidia-ml-py", "load and temperature of NVIDIA GPUs", "no GPU is watched"),
-        ("accelerate", "training by several processes or machines", "a run trains in one process"),
-    ):
-        try:
-            detail = f"{metadata.version(name)}, for {use}"
-        except metadata.PackageNotFoundError:
-            yield Check(name, "info", f"is not installed, so {without}", f"To have {use}: pip install {name}")
-            continue
-        if name == "nvidia-ml-py" and not _NVIDIA_DRIVER.exists() and platform.system() == "Linux":
-            detail += "; no NVIDIA driver is loaded here"
-        yield Check(name, "info", detail)
+        yield Check("store", "info", f"nothing is recorded yet in {home.root}")
+    yield from _searches(home)
+    yield from ollama_checks(home)
 
 
 def _home(home: Home) -> Check:
@@ -116,16 +77,6 @@ def _disk(home: Home) -> Check:
     return Check("disk", "ok", detail)
 
 
-def _memory() -> Check:
-    memory = psutil.virtual_memory()
-    detail = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free, {os.cpu_count()} processors"
-    if memory.available < LITTLE_MEMORY:
-        return Check(
-            "memory", "warning", detail, "Close other programs before training anything but the smallest model."
-        )
-    return Check("memory", "ok", detail)
-
-
 def _configuration(home: Home) -> Check:
     try:
         config = load_config(home)
@@ -134,7 +85,7 @@ def _configuration(home: Home) -> Check:
         for category in categories.values():
             validator_for(category)
     except FinetuneError as error:
-        return Check("configuration", "problem", error.message, error.hint)
+        return Check("configuration", "problem", error.message, error.hint, "file")
     return Check(
         "configuration",
         "ok",
@@ -177,7 +128,7 @@ def _hooks(home: Home) -> Iterator[Check]:
     try:
         hooks = load_hooks(home)
     except FinetuneError as error:
-        yield Check("hooks", "problem", error.message, error.hint)
+        yield Check("hooks", "problem", error.message, error.hint, "file")
         return
     if hooks:
         yield Check("hooks", "ok", f"{', '.join(hooks)}; `finetune-tui hooks` shows what they were told")
@@ -215,7 +166,13 @@ def _aliases(store: Store, home: Home) -> Iterator[Check]:
         if problem is None:
             yield Check(alias.name, "ok", f"serves {version.name}, its file is the one that was proved")
         else:
-            yield Check(alias.name, "problem", problem, f"Roll back: finetune-tui rollback {alias.category}")
+            yield Check(
+                alias.name,
+                "problem",
+                problem,
+                f"Roll back: finetune-tui rollback {alias.category}",
+                f"version {version.id}",
+            )
 
 
 def _runs(store: Store) -> Iterator[Check]:
@@ -223,11 +180,19 @@ def _runs(store: Store) -> Iterator[Check]:
     if active is not None and is_alive(active):
         yield Check("runs", "info", f"run {active.id} is at work ({active.stage}), heartbeat {_age(active.heartbeat)}")
     elif active is not None:
-        yield Check("runs", "warning", f"the process of run {active.id} is gone", f"finetune-tui resume {active.id}")
+        yield Check(
+            "runs",
+            "warning",
+            f"the process of run {active.id} is gone",
+            f"finetune-tui resume {active.id}",
+            f"run {active.id}",
+        )
     lost = [run.id for run in runs.list_runs(store) if run.status == "lost"]
     if lost:
         listed = ", ".join(map(str, lost))
-        yield Check("runs", "warning", f"lost and not resumed: {listed}", f"finetune-tui resume {lost[0]}")
+        yield Check(
+            "runs", "warning", f"lost and not resumed: {listed}", f"finetune-tui resume {lost[0]}", f"run {lost[0]}"
+        )
 
 
 def _searches(home: Home) -> Iterator[Check]:
@@ -260,6 +225,7 @@ def _searches(home: Home) -> Iterator[Check]:
             "warning",
             f"{len(left)} folders of trials that nobody is at work on, {megabytes:.1f} MB",
             f"A search that goes on removes its own; else: rm -r {named}",
+            "trials",
         )
 
 

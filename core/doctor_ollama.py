@@ -52,7 +52,7 @@ def _agreement(home: Home, config: Config) -> Iterator[Check]:
             if problem is None:
                 yield Check(name, "ok", "agrees with the store")
             else:
-                yield Check(name, "warning", problem, "`finetune-tui doctor` makes it follow.")
+                yield Check(name, "warning", problem, "`finetune-tui doctor` makes it follow.", "ollama")
 
 
 def _held(home: Home) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from storage.errors import ConflictError, FinetuneError, NotFoundError, StoreError
+from storage.errors import BusyError, ConflictError, FinetuneError, NotFoundError, StoreError
 
 __all__ = [
     "BackendError",
+    "BusyError",
     "CategoryError",
     "ConfigError",
     "ConflictError",

@@ -15,12 +15,12 @@ from core.select.difficulty import difficulty, lesson_difficulty
 from core.select.lessons import Lesson, lessons_from, reward_of
 from core.select.own_reward import reward_function
 from core.select.reward import Reward
-from core.standing import Standing, standings
+from core.standing import LARGEST, Standing, standings
 from core.validate.feedback import current_feedback_type
 from core.validate.gate import Held
 from core.validate.quality import assess_event
 from core.validate.registry import validated, validator_for
-from storage import event_uses, events
+from storage import event_uses, events, retention
 from storage.db import Store
 from storage.event_uses import DatasetUse, PairUse
 from storage.rows import EventRow, FeedbackType, Tier, Verdict
@@ -95,7 +95,8 @@ class InformationParts:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """All of it, as JSON values with `to_json`. `held` is why the event alone could not be trained on, empty where it
-    could; `standing` says more, None until the whole category was looked at. `faults` are those of the own reward."""
+    could; `standing` says more, None until the whole category was looked at: `no_standing` is why the app does not do
+    that, empty where it does. `faults` are those of the own reward."""
 
     event_id: int
     category: str
@@ -114,6 +115,7 @@ class Explanation:
     datasets: tuple[DatasetUse, ...]
     faults: tuple[str, ...]
     standing: Standing | None = None
+    no_standing: str = ""
 
     @property
     def trained_in(self) -> tuple[str, ...]:
@@ -149,7 +151,7 @@ def explain(
     if own is None:
         return alone
     known = standings(store, home, config, own, now=at, limit=limit, selection=selection)
-    return replace(alone, standing=known.of(event_id))
+    return replace(alone, standing=known.of(event_id), no_standing="")
 
 
 def explain_event(
@@ -161,6 +163,8 @@ def explain_event(
     function = reward_function(category, home)
     found = next(lessons_from([event], category, now=now, recent=recent, common=(), constants=constants, own=function))
     held = found if isinstance(found, Held) else None
+    total = retention.total(store, event.category)
+    crowd = f"not worked out among {total:,}; `finetune-tui explain {event.id}` does it" if total > LARGEST else ""
     worth = (
         found.reward if isinstance(found, Lesson) else _reward(event, category, home, constants, now=now, recent=recent)
     )
@@ -181,6 +185,7 @@ def explain_event(
         pairs=tuple(event_uses.pairs_of(store, event.id)),
         datasets=tuple(event_uses.datasets_of(store, event.id)),
         faults=tuple(each.message for each in function.faults) if function is not None else (),
+        no_standing=crowd,
     )
 
 

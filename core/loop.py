@@ -257,7 +257,7 @@ class LearningLoop(LoopVersions):
             found = events.category_counts(self.store, now=time.time())
             self._counted = key, {one.category: one for one in found}
         own = self.categories.get(category_name) or Category(category_name, category_name)
-        return advice.next_step(self.store, self.config, own, self._counted[1].get(category_name))
+        return advice.next_step(self.store, self.config, own, self._counted[1].get(category_name)).text
 
     def doctor(self) -> list[Check]:
         """Whether everything stands, with a hint where it does not."""

@@ -130,16 +130,28 @@ class LoopVersions:
         evidence: Mapping[str, Any] | None = None,
         after: int | None = None,
         note: Note = lambda _: None,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> AliasChange:
         """Lets the version before serve again; before the first promoted one stands the untouched base.
 
         `evidence` is kept with the change; `after` is explained at `core.release.promote.rollback`. `note` hears how
-        Ollama follows.
+        Ollama follows, and `progress` gets (bytes sent, bytes in all) of a file that it has to be given. `cancelled`
+        ends only that: the change holds, and Ollama follows later.
         """
         category(self.categories, category_name)
-        return self.switch.rollback(category_name, who=who, why=why, evidence=evidence, after=after, using=Help(note))
+        using = Help(note, progress, cancelled)
+        return self.switch.rollback(category_name, who=who, why=why, evidence=evidence, after=after, using=using)
 
-    def undo(self, category_name: str, *, who: str = "", note: Note = lambda _: None) -> AliasChange | None:
-        """Takes back the last promotion or rollback; None when there is none."""
+    def undo(
+        self,
+        category_name: str,
+        *,
+        who: str = "",
+        note: Note = lambda _: None,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> AliasChange | None:
+        """Takes back the last promotion or rollback; None when there is none. The rest is as in `rollback`."""
         category(self.categories, category_name)
-        return self.switch.undo(category_name, who=who, using=Help(note))
+        return self.switch.undo(category_name, who=who, using=Help(note, progress, cancelled))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +30,11 @@ class Home:
     def models(self) -> Path:
         """Trained versions: `<base>/<category>/v<n>/`."""
         return self.root / "models"
+
+    @property
+    def search_note(self) -> Path:
+        """Says which process searches for training settings, if one was begun from the app."""
+        return self.root / "search.json"
 
     @property
     def runs(self) -> Path:
@@ -122,16 +125,19 @@ def locate_home(explicit: Path | None = None) -> Home:
     return Home(explicit.expanduser().absolute())
 
 
-def write_whole(path: Path, data: bytes | str) -> None:
+def write_whole(path: Path, data: bytes | str, *, mode: int | None = None) -> None:
     """Writes a file so that it is there whole or not at all, also after a power cut; text as UTF-8.
 
+    `mode` are its permissions, from the first byte on; without it the process's own habit.
     Raises FinetuneError when it cannot be written; then the old file stands as it was.
     """
     content = data.encode("utf-8", "replace") if isinstance(data, str) else data
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -158,6 +164,8 @@ def free_bytes(path: Path) -> int:
 
 def sha256_of(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
     """The SHA-256 of a file in hexadecimal; `progress(done, total)` hears of every 4 MiB. Raises OSError."""
+    import hashlib  # not at the top: it loads OpenSSL, which the app's first frame would wait for
+
     total = path.stat().st_size
     digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets import ASSETS
 from core.backends.backend import Message
 from core.errors import ProofError
 from core.paths import Home
@@ -23,6 +24,7 @@ from core.release.registry import Origin, register, staging, version_name, versi
 from core.release.task_score import MOST_QUESTIONS, Question, TaskScore
 from core.run_context import RunContext
 from core.run_scoring import scorer_for
+from core.train.preflight import FEW
 from core.train.reporter import Reporter, Stopped
 from core.training import adapter_of, require_start
 from core.trials import Trials
@@ -69,13 +71,21 @@ class Stages:
                 version = self._release(base, self._train())
             problem = version_problem(self.at.home, version)
             if problem is not None:
-                raise ProofError(f"{problem}.", hint="This version cannot serve; start a new run.")
+                raise ProofError(f"{problem}.", hint=self._after_failed_proof())
             Trials(self.at, version, base).work()
             return versions.get(self.at.store, version.id)
 
+    def _after_failed_proof(self) -> str:
+        learned = len(datasets.items(self.at.store, self.at.run.dataset_id, "train"))
+        if learned >= FEW:
+            return "This version cannot serve; start a new run."
+        examples = "1 example" if learned == 1 else f"{learned} examples"
+        return f"It learned from {examples} only: label or record more ({FEW} or more), then start a new run."
+
     def _base(self) -> VersionRow:
         """Version 0. It comes first, so that a base that cannot be exported fails before hours of training."""
-        self.at.stage("exporting", f"Base model {self.at.base.name} in {self.at.base.path}.")
+        where = "that ships" if self.at.base.path.is_relative_to(ASSETS) else f"in {self.at.base.path}"
+        self.at.stage("exporting", f"Base model {self.at.base.name} {where}.")
         return base_version(
             self.at.store,
             self.at.home,

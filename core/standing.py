@@ -4,9 +4,9 @@ training takes it. It looks at the whole category once; what is known of an even
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from core import training
 from core.categories import Category, loop_of, select_of
@@ -22,6 +22,7 @@ from core.select.training_batch import calibrated_difficulty, candidate_of
 from core.train.presets import resolve_base
 from core.triggers import decide
 from core.validate.gate import Held
+from storage.pins import open_pins
 from storage.rows import DatasetItem
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
     from core.select.dataset import Selection
     from storage.db import Store
 
+LARGEST: Final = 20_000
+"""Events of a category that the app looks through for the standing of each: some seconds. Half a million would take
+minutes and gigabytes, after every change."""
 Side = Literal["train", "validation", "test", "kept for testing", "held back"]
+_ASKED = ", because you asked for it"
+_STILL_ASKED = "; you asked for it, so it is taken first as soon as it may be"
 _COPY = re.compile(r"near-copy of event (\d+)")
 
 
@@ -40,7 +46,7 @@ class Standing:
     `why` explains `side`. `held` is why it may not be trained on, empty where it may, `held_kind` that in a word;
     `near_copy_of` the event that it nearly repeats. `quantile` is its difficulty 0-1 among what may be trained on, None
     outside of that. `place` is its place in training order among the `size` examples of the next batch, None where it
-    is not in it; `batch` says so in words, with the reason.
+    is not in it; `batch` says so in words, with the reason. `pinned`: a person asked for it to be in it.
     """
 
     side: Side
@@ -55,6 +61,7 @@ class Standing:
     place: int | None
     size: int
     batch: str
+    pinned: bool
 
 
 class Standings:
@@ -71,6 +78,7 @@ class Standings:
         level: int | None,
         learned: frozenset[int],
         waits: str,
+        pinned: Collection[int] = (),
     ) -> None:
         self._category = category
         self._found = found
@@ -79,6 +87,7 @@ class Standings:
         self._level = level
         self._learned = learned
         self._waits = waits
+        self._pinned = pinned
         self._quantiles = calibrated_difficulty(found.train)
         self._lessons = {each.event.id: each for each in found.train}
         self._watching = {each.event.id for each in found.validation}
@@ -109,6 +118,7 @@ class Standings:
             place=place,
             size=len(self._batch),
             batch=self._in_words(event_id, held),
+            pinned=event_id in self._pinned,
         )
 
     def _side(self, event_id: int, held: Held | None) -> tuple[Side, str]:
@@ -130,11 +140,12 @@ class Standings:
         if event_id in self._batch:
             place, item = self._batch[event_id]
             again = ", as a replay of what was learned before" if item.origin == "replay" else ""
+            again += _ASKED if event_id in self._pinned else ""
             return f"in the next batch: place {place} of {size} in training order{again}{self._waits}"
         if held is not None:
-            return f"held back: {held.reason}"
+            return f"held back: {held.reason}{_STILL_ASKED * (event_id in self._pinned)}"
         if event_id in self._watching:
-            return "not in the next batch: it watches the training instead"
+            return f"not in the next batch: it watches the training instead{_STILL_ASKED * (event_id in self._pinned)}"
         lesson = self._lessons.get(event_id)
         if lesson is None:
             return "not known yet"
@@ -142,6 +153,8 @@ class Standings:
 
     def _passed_over(self, lesson: Lesson) -> str:
         """Why a lesson that might be in the batch is not."""
+        if lesson.event.id in self._pinned:
+            return "you asked for it, and for more than there is room for"
         if lesson.event.id in self._learned:
             return "the version to go on from has learned it already"
         failure = self._constants.hard_negatives and self._is_open_failure(lesson.event.id)
@@ -200,7 +213,17 @@ def standings(
             learned = frozenset(known)
         selection = _selection(store, home, config, category, found, now=now, limit=size, level=level, learned=learned)
     hard = {each.event_id: each for each in hard_negatives(store, category, constants=constants, states=STATES)}
-    return Standings(category, found, selection, hard, constants=constants, level=level, learned=learned, waits=waits)
+    return Standings(
+        category,
+        found,
+        selection,
+        hard,
+        constants=constants,
+        level=level,
+        learned=learned,
+        waits=waits,
+        pinned=open_pins(store, category.name),
+    )
 
 
 def _selection(

@@ -77,7 +77,7 @@ def _category(
         **asdict(counts),
         "title": known.title if known else counts.category,
         "mean_reward": _mean_reward(store, config, known, counts, now=now, own_reward=own_reward),
-        "trend": events.score_trend(store, counts.category, buckets=10),
+        "trend": totals.score_trend(store, counts.category, buckets=10),
         "alias": alias.name if alias else None,
         "serving": versions.get(store, alias.version_id).name if alias else None,
         "production": _production(store, config, known, counts.category, now=now) if alias else None,

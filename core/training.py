@@ -25,7 +25,7 @@ from core.train.preflight import Preflight, preflight
 from core.train.presets import BaseModel, resolve_base
 from core.train.search_space import LEARNING_RATES
 from core.triggers import Outlook
-from storage import ab_tests, datasets, events, runs, versions
+from storage import ab_tests, datasets, runs, totals, versions
 from storage.db import Store
 from storage.rows import RunOrigin, VersionRow
 
@@ -264,7 +264,7 @@ def outlook(store: Store, home: Home, config: Config, category: Category, found:
         total=found.considered,
         mean_quality=fmean(each.quality for each in found.train) if found.train else 0.0,
         fresh_quality=fmean(each.quality for each in fresh) if fresh else 0.0,
-        trend=events.score_trend(store, category.name),
+        trend=totals.score_trend(store, category.name),
     )
 
 

@@ -16,7 +16,7 @@ from core.release.ollama_publish import Help
 from core.release.promote import alias_name, announce_ready, serving
 from core.release.switch import Switch
 from core.run_context import RunContext
-from storage import ab_tests, events, runs, versions
+from storage import ab_tests, events, runs, totals, versions
 from storage.rows import AbTestRow, VersionRow
 
 CANDIDATE_PROMPTS = 20
@@ -99,7 +99,7 @@ class Trials:
         asked = events.get_many(self.at.store, [pair.event_id for pair in pairs if pair.event_id is not None])
         by_id = {event.id: event for event in asked}
         answered = [(by_id[pair.event_id], pair) for pair in pairs if pair.event_id in by_id]
-        common = [text for text, _ in events.common_responses(self.at.store, self.at.run.category)]
+        common = [text for text, _ in totals.common_responses(self.at.store, self.at.run.category)]
         examiner = Examiner(
             self.at.backend, self.at.category, sampling_of(self.at.config.publish), seed=test.seed, common=common
         )

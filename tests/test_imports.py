@@ -59,4 +59,4 @@ def test_sqlite_connects_in_one_place() -> None:
 def test_every_command_of_the_project_is_installed() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         scripts = tomllib.load(file)["project"]["scripts"]
-    assert scripts == {"finetune-tui": "tui.__main__:main"}
+    assert scripts == {"finetune-tui": "tui.start:main"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, Protocol, Self
 
@@ -70,6 +70,18 @@ class Piece:
 
     text: str
     generation: Generation | None = None
+
+
+class AnswerStream(Iterator[Piece], Protocol):
+    """An answer as it is drawn; the last piece carries it whole, unless it was given up. Failures are BackendErrors."""
+
+    def cancel(self) -> None:
+        """Give the rest up, from any thread and without waiting: the iteration ends soon, without its last part."""
+        ...
+
+    def close(self) -> None:
+        """Give the rest up and let go of what the answer holds; a second call does nothing."""
+        ...
 
 
 class Backend(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from core.backends.backend import Generation, Message, Sampling
+from core.backends.backend import AnswerStream, Generation, Message, Sampling
 
 if TYPE_CHECKING:
     from core.backends.llamacpp import LlamaCppBackend
@@ -23,15 +23,16 @@ def in_ollama(model: str) -> str | None:
 class ModelsByName:
     """Answers with the embedded llama.cpp or with Ollama, as the name of the model says; each is opened on first use.
 
-    num_ctx: tokens of prompt and answer together. log: where llama.cpp writes its standard error. Every failure is a
-    BackendError.
+    num_ctx: tokens of prompt and answer together. log: where llama.cpp writes its standard error. threads: those of
+    llama.cpp, None as it chooses itself. Every failure is a BackendError.
     """
 
     name = "llama.cpp or Ollama"
 
-    def __init__(self, *, num_ctx: int = 4096, log: Path | None = None) -> None:
+    def __init__(self, *, num_ctx: int = 4096, log: Path | None = None, threads: int | None = None) -> None:
         self._num_ctx = num_ctx
         self._log = log
+        self._threads = threads
         self._files: LlamaCppBackend | None = None
         self._ollama: OllamaBackend | None = None
 
@@ -41,6 +42,18 @@ class ModelsByName:
         if named is None:
             return self._embedded().generate(model, messages, sampling)
         return self._server().generate(named, messages, sampling)
+
+    def stream(self, model: str, messages: Sequence[Message], sampling: Sampling) -> AnswerStream:
+        """The same answer as it is drawn."""
+        named = in_ollama(model)
+        if named is None:
+            return self._embedded().stream(model, messages, sampling)
+        return self._server().stream(named, messages, sampling)
+
+    @property
+    def pid(self) -> int | None:
+        """The process of llama.cpp; None while there is none."""
+        return self._files.pid if self._files is not None else None
 
     def close(self) -> None:
         """Ends what was opened."""
@@ -58,7 +71,7 @@ class ModelsByName:
         if self._files is None:
             from core.backends.llamacpp import LlamaCppBackend
 
-            self._files = LlamaCppBackend(num_ctx=self._num_ctx, log=self._log)
+            self._files = LlamaCppBackend(num_ctx=self._num_ctx, log=self._log, threads=self._threads)
         return self._files
 
     def _server(self) -> OllamaBackend:

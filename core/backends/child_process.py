@@ -12,6 +12,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from core.one_thread import not_for_children
+
 LOG_TAIL_BYTES = 4000
 CANCEL = b'{"op": "cancel"}'
 
@@ -103,7 +105,8 @@ def environment() -> dict[str, str]:
     """The parent's environment, with the folder of this product first among the import paths."""
     root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH", "")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in (root, known) if part)}
+    inherited = {name: value for name, value in os.environ.items() if name not in not_for_children()}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(part for part in (root, known) if part)}
 
 
 def log_tail(path: Path, start: int = 0) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from core.backends.backend import PENALTY_WINDOW, FinishReason, Generation, Message, Sampling
 from core.backends.ollama_api import OllamaApi, OllamaError
 from core.backends.ollama_era import Era, era_of
+from core.backends.ollama_stream import OllamaStream
 
 
 class OllamaBackend:
@@ -31,12 +32,23 @@ class OllamaBackend:
 
         mean_logprob is over the tokens that the server tells of, None for a server older than 0.12.11.
         """
-        if self._era is None:
-            self._era = era_of(self._api.version())
+        logprobs = self._known_era().knows_logprobs
         started = time.perf_counter()
-        answer = self._api.chat(model, messages, options_of(sampling, self.num_ctx), logprobs=self._era.knows_logprobs)
+        answer = self._api.chat(model, messages, options_of(sampling, self.num_ctx), logprobs=logprobs)
         seconds = time.perf_counter() - started
         return _generation(model, answer, seconds)
+
+    def stream(self, model: str, messages: Sequence[Message], sampling: Sampling) -> OllamaStream:
+        """The same answer as it is drawn, without `mean_logprob`. Closing the stream lets the server stop."""
+        options = options_of(sampling, self.num_ctx)
+        return OllamaStream(
+            lambda: self._api.chat_lines(model, messages, options), lambda whole, took: _generation(model, whole, took)
+        )
+
+    def _known_era(self) -> Era:
+        if self._era is None:
+            self._era = era_of(self._api.version())
+        return self._era
 
     def close(self) -> None:
         """Close the connections; models stay loaded as long as the server likes."""

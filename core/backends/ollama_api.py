@@ -6,7 +6,7 @@ The one way of publishing that every Ollama knows is a finished GGUF file, uploa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -236,6 +236,14 @@ class OllamaApi:
         if logprobs:
             body["logprobs"] = True
         return self._object("POST", "/api/chat", body, patient=True)
+
+    def chat_lines(
+        self, name: str, messages: Sequence[Message], options: Mapping[str, Any]
+    ) -> Generator[dict[str, Any]]:
+        """The same as it is drawn, a part of `message` a line, the last one with `done`; closing it ends the answer."""
+        self.version()  # where this program's own gateway has Ollama's place, the one behind it is asked
+        body = {**_chat_body(name, messages), "options": dict(options), "stream": True}
+        yield from self._http.lines("/api/chat", body)
 
     def render_only(self, name: str, messages: Sequence[Message]) -> str | None:
         """The prompt that the server makes of the messages; None where it does not know the question."""

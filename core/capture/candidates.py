@@ -204,33 +204,40 @@ class _Asking:
         return list(different.values()), generated, empty
 
     def _judged(self, event: EventRow, given: Generation, sampling: Sampling, group: str, now: float) -> Judged:
-        metadata: dict[str, Any] = {
-            "candidate_of": event.id,
-            "temperature": sampling.temperature,
-            "seed": sampling.seed,
-            "finish_reason": given.finish_reason,
-        }
-        if "expected" in event.metadata:
-            metadata["expected"] = event.metadata["expected"]
-        if given.mean_logprob is not None and math.isfinite(given.mean_logprob):
-            metadata["mean_logprob"] = given.mean_logprob
-        incoming = Incoming(
-            prompt=event.prompt,
-            response=given.text,
-            category=event.category,
-            model=self._name,
-            system=event.system,
-            history=event.history,
-            source=SOURCE,
-            group_key=group,
-            latency_ms=given.seconds * 1000.0,
-            metadata=metadata,
-        )
-        judged = self._recorder.preparer.prepare(incoming, now)
-        if judged.event.prompt_hash != event.prompt_hash:
-            # The prompt keeps personal data, as it was asked to: sanitised it would be another prompt.
-            judged = self._recorder.preparer.prepare(replace(incoming, sanitize=False), now)
-        return judged
+        return judged_answer(self._recorder, event, given, sampling, name=self._name, group=group, now=now)
+
+
+def judged_answer(
+    recorder: Recorder, event: EventRow, given: Generation, sampling: Sampling, *, name: str, group: str, now: float
+) -> Judged:
+    """An answer that a model `name` gave to the prompt of an event, judged and ready to be kept as a candidate."""
+    metadata: dict[str, Any] = {
+        "candidate_of": event.id,
+        "temperature": sampling.temperature,
+        "seed": sampling.seed,
+        "finish_reason": given.finish_reason,
+    }
+    if "expected" in event.metadata:
+        metadata["expected"] = event.metadata["expected"]
+    if given.mean_logprob is not None and math.isfinite(given.mean_logprob):
+        metadata["mean_logprob"] = given.mean_logprob
+    incoming = Incoming(
+        prompt=event.prompt,
+        response=given.text,
+        category=event.category,
+        model=name,
+        system=event.system,
+        history=event.history,
+        source=SOURCE,
+        group_key=group,
+        latency_ms=given.seconds * 1000.0,
+        metadata=metadata,
+    )
+    judged = recorder.preparer.prepare(incoming, now)
+    if judged.event.prompt_hash != event.prompt_hash:
+        # The prompt keeps personal data, as it was asked to: sanitised it would be another prompt.
+        judged = recorder.preparer.prepare(replace(incoming, sanitize=False), now)
+    return judged
 
 
 def infer_siblings(store: Store, own: Category, config: Config, *, now: float | None = None) -> int:

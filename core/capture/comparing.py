@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from core.errors import ConflictError
 from core.select.preference.merge_insertion import RELATIONS
@@ -11,6 +14,9 @@ from core.select.split import content_hash
 from storage import comparisons, events, pairs
 from storage.comparisons import Choice, ComparisonRow
 from storage.db import Store
+from storage.moves import place_pairs
+
+_LOOKED_AT: Final = 1_000
 
 
 def record_comparison(
@@ -69,6 +75,47 @@ def undo_comparison(
     return taken
 
 
+def redo_comparison(store: Store, category: str, *, now: float | None = None) -> ComparisonRow | None:
+    """Says again what was taken back last, as long as nothing else was said since; durable on return.
+
+    Of the category's log the newest 1,000 rows are looked at. Returns what was said, under its new id, or None when
+    nothing is left to be restored.
+    """
+    with store.transaction(durable=True):
+        waiting = _taken_back(comparisons.tail(store, category, _LOOKED_AT))
+        if not waiting:
+            return None
+        was = waiting[-1]
+        added = record_comparison(
+            store, was.first_event, was.second_event, _choice(was), swapped=was.swapped, seconds=was.seconds, now=now
+        )
+    return replace(was, id=added)
+
+
+def _taken_back(log: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """What undos took back and nobody said again or otherwise since; what would be restored first stands last."""
+    waiting: list[ComparisonRow] = []
+    by_id: dict[int, ComparisonRow] = {}
+    for row in log:
+        if row.target is not None:
+            # What was said before the rows that are looked at is not restored.
+            waiting = [*waiting, by_id[row.target]] if row.target in by_id else []
+            continue
+        by_id[row.id] = row
+        again = waiting and _what(row) == _what(waiting[-1])
+        waiting = waiting[:-1] if again else []
+    return waiting
+
+
+def _what(row: ComparisonRow) -> tuple[int, int, str]:
+    return row.first_event, row.second_event, row.choice
+
+
+def _choice(row: ComparisonRow) -> Choice:
+    assert row.choice != "undo"
+    return row.choice
+
+
 def _follow(store: Store, one: int, other: int) -> None:
     """The pair that the newest answer about two events makes: `ranking`, with the answer's time.
 
@@ -90,7 +137,7 @@ def _follow(store: Store, one: int, other: int) -> None:
     pairs.add(
         store,
         created_at=newest.at,
-        category=newest.category,
+        category=chosen.category,
         prompt=chosen.prompt,
         chosen=chosen.response,
         rejected=rejected.response,
@@ -99,3 +146,4 @@ def _follow(store: Store, one: int, other: int) -> None:
         chosen_event=chosen.id,
         rejected_event=rejected.id,
     )
+    place_pairs(store, [chosen.id, rejected.id])

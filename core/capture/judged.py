@@ -5,7 +5,7 @@ Nothing here reads or writes the store: the same output gives the same result in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -74,7 +74,7 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
     findings = validation.findings
     if generic is not None:
         findings = (*findings, Finding("generic", f"generic content: {generic}", severity="warning"))
-    asked = _asked(cleaned.history, texts["prompt"])
+    asked = asked_with(cleaned.history, texts["prompt"])
     prompt_key = prompt_hash(asked)
     opening_key = prompt_hash(_opening(cleaned.history, texts["prompt"])) if cleaned.history else prompt_key
     event = NewEvent(
@@ -98,7 +98,7 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         source=incoming.source,
         group_key=incoming.group_key,
         latency_ms=incoming.latency_ms,
-        findings=[{name: getattr(found, name) for name in _FINDING} for found in findings],
+        findings=as_stored(findings),
         quality_parts=dict(assessment.parts),
         sanitized=dict(cleaned.counts),
         metadata=cleaned.metadata,
@@ -108,6 +108,11 @@ def judged(cleaned: Clean, category: Category, validator: Validator, *, at: floa
         judged_at=None if said.verdict is None else at,
     )
     return Judged(event, findings, said, near_keys(category.name, asked, texts["response"]))
+
+
+def as_stored(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as an event keeps them."""
+    return [{name: getattr(found, name) for name in _FINDING} for found in findings]
 
 
 def score_of(given: float | None, validation: Validation) -> float | None:
@@ -134,7 +139,7 @@ def _opening(history: Any, prompt: str) -> str:
     return next((turn["content"] for turn in history if turn["role"] == "user"), prompt)
 
 
-def _asked(history: Any, prompt: str) -> str:
+def asked_with(history: Any, prompt: str) -> str:
     """The prompt with the turns before it: the same "go on" in another chat is another question."""
     if not history:
         return prompt

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from core.categories import load_categories
+from core.categories import categories_from
 from core.config import close_names, read_toml
 from core.errors import ConfigError
 from storage.outbox import EVENTS
@@ -74,13 +74,18 @@ class Hook:
 
 def load_hooks(home: Home) -> Mapping[str, Hook]:
     """The hooks by name, as they stand in the file. Raises ConfigError naming the file, the hook and the key."""
-    tables = read_toml(home.config).get("hooks", {})
-    if not isinstance(tables, Mapping):
-        raise ConfigError(f"{home.config}: `hooks` must hold sections.", hint="Write [hooks.<name>] above their keys.")
-    if not tables:
+    return hooks_from(read_toml(home.config), home.config)
+
+
+def hooks_from(tables: Mapping[str, Any], path: Path) -> Mapping[str, Hook]:
+    """`load_hooks` from the parsed tables of a `config.toml`; `path` is only named in errors."""
+    hooks = tables.get("hooks", {})
+    if not isinstance(hooks, Mapping):
+        raise ConfigError(f"{path}: `hooks` must hold sections.", hint="Write [hooks.<name>] above their keys.")
+    if not hooks:
         return {}
-    categories = load_categories(home)
-    return {name: _hook(name, table, f"{home.config}: hooks.{name}", set(categories)) for name, table in tables.items()}
+    categories = set(categories_from(tables, path))
+    return {name: _hook(name, table, f"{path}: hooks.{name}", categories) for name, table in hooks.items()}
 
 
 def _hook(name: str, table: Any, where: str, categories: set[str]) -> Hook:

@@ -6,7 +6,7 @@ Every answer is stored at once, so that a re-test that was broken off goes on wh
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.backends.backend import Backend, Message, Sampling
@@ -75,7 +75,7 @@ def retest(
     examiner = _Examiner(store, backend, model, version, category, sampling, seed, validator_for(category), {})
     known_ids = {each.event_id for each in known}
     given = {event_id: text for event_id, text in _given(store, version).items() if event_id in known_ids}
-    done = {each.event_id for each in hard_tests.tests(store, category.name) if each.version_id == version.id}
+    done = events_tested_by(store, category.name, version.id)
     for event in events.get_many(store, sorted(set(given) - done)):
         examiner.keep(event, given[event.id])
     most = constants.max_retests if limit is None else limit
@@ -88,6 +88,47 @@ def retest(
         if progress is not None:
             progress(count, len(chosen))
     return _counted(store, category, version, {each.event_id: each.state for each in known})
+
+
+def retest_these(
+    store: Store,
+    backend: Backend,
+    model: str,
+    version: VersionRow,
+    category: Category,
+    *,
+    event_ids: Sequence[int],
+    constants: Select,
+    sampling: Sampling,
+    seed: int,
+    progress: Progress | None = None,
+) -> Retested:
+    """`version` answers the prompts of these hard negatives, in this order; the figures are of them alone.
+
+    What it answered before, here or in an A/B test, is not asked again: with the same seed it would say the same.
+    `progress(done, total)` counts what is asked, and may raise to break off. Raises BackendError.
+    """
+    known = hard_negatives(store, category, constants=constants, states=STATES, ignore_version=version.id)
+    wanted = set(event_ids)
+    before = {each.event_id: each.state for each in known if each.event_id in wanted}
+    done = events_tested_by(store, category.name, version.id)
+    given = _given(store, version)
+    examiner = _Examiner(store, backend, model, version, category, sampling, seed, validator_for(category), {})
+    chosen = [event_id for event_id in event_ids if event_id in before and event_id not in done]
+    for count, event_id in enumerate(chosen, 1):
+        for event in events.get_many(store, [event_id]):
+            if event_id in given:
+                examiner.keep(event, given[event_id])
+            else:
+                examiner.ask(event)
+        if progress is not None:
+            progress(count, len(chosen))
+    return _counted(store, category, version, before, only=wanted)
+
+
+def events_tested_by(store: Store, category_name: str, version_id: int) -> set[int]:
+    """The events of the category that a version was tested on."""
+    return {each.event_id for each in hard_tests.tests(store, category_name) if each.version_id == version_id}
 
 
 def plan(negatives: Sequence[HardNegative], limit: int) -> list[int]:
@@ -147,9 +188,18 @@ def _given(store: Store, version: VersionRow) -> dict[int, str]:
     }
 
 
-def _counted(store: Store, category: Category, version: VersionRow, before: Mapping[int, State]) -> Retested:
-    """The figures of everything that the version was tested on, also before it was broken off."""
-    rows = [each for each in hard_tests.tests(store, category.name) if each.version_id == version.id]
+def _counted(
+    store: Store,
+    category: Category,
+    version: VersionRow,
+    before: Mapping[int, State],
+    *,
+    only: Collection[int] | None = None,
+) -> Retested:
+    """The figures of everything (of `only` these events) that the version was tested on, also before it was broken
+    off."""
+    every = [each for each in hard_tests.tests(store, category.name) if each.version_id == version.id]
+    rows = [each for each in every if only is None or each.event_id in only]
     told = [each for each in rows if each.score is not None]
     return Retested(
         tested=len(told),

@@ -101,7 +101,7 @@ def rollback(
         current = serving(store, config, category)
         if current is None:
             raise _nothing(category, "Nothing was promoted", "roll back")
-        before = _before(store, name, current)
+        before = served_before(store, name, current)
         if before is None:
             raise _nothing(category, f"{current.name} serves, and nothing served before it", "roll back")
         _check_files(home, before)
@@ -119,7 +119,7 @@ def undo(store: Store, home: Home, config: Config, category: str, *, who: str, n
         change = aliases.last_undoable(store, name)
         if change is None:
             return None
-        target = _origin_of(store, change)
+        target = served_without(store, change)
         if target is None:
             raise _nothing(category, "The base model was never exported", "undo")
         _check_files(home, target)
@@ -199,7 +199,8 @@ def _nothing(category: str, what: str, verb: str) -> ConflictError:
     )
 
 
-def _origin_of(store: Store, change: AliasChange) -> VersionRow | None:
+def served_without(store: Store, change: AliasChange) -> VersionRow | None:
+    """Where an undo of a change leads: what served before it, else the untouched base, None where that has no file."""
     if change.from_version is not None:
         return versions.get(store, change.from_version)
     promoted = versions.get(store, change.to_version)
@@ -224,7 +225,8 @@ def serving_stack(history: Sequence[AliasChange]) -> list[int]:
     return stack
 
 
-def _before(store: Store, name: str, current: VersionRow) -> VersionRow | None:
+def served_before(store: Store, name: str, current: VersionRow) -> VersionRow | None:
+    """Where a rollback of the alias leads while `current` serves: the version before it, else its untouched base."""
     stack = serving_stack(aliases.history(store, name))
     if len(stack) > 1:
         return versions.get(store, stack[-2])

@@ -185,7 +185,11 @@ def disk_use(home: Home, rows: Collection[VersionRow]) -> tuple[dict[int, int], 
     total = 0
     for version in rows:
         sizes[version.id] = 0
-        for path in home.resolve(version.folder).rglob("*"):
+        try:
+            folder = home.resolve(version.folder)
+        except FinetuneError:  # no folder of this home, so nothing of it is counted
+            continue
+        for path in folder.rglob("*"):
             try:
                 found = path.lstat()
             except OSError:  # removed meanwhile

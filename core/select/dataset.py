@@ -20,6 +20,7 @@ from core.select.training_batch import TrainingBatch, calibrated_difficulty, cho
 from core.select.variants import variants_of
 from storage import datasets
 from storage.db import Store
+from storage.pins import open_pins
 from storage.rows import DatasetItem
 
 _REASONS_KEPT = 3
@@ -30,10 +31,11 @@ class Selection:
     """A selection before it is frozen. `items` stand in training order, then validation, then test.
 
     `counts`: considered, eligible, fresh (eligible and not learned yet), train, validation, test, corrections, hard,
-    replay, augmented, waiting (failures that wait for a correction), mean_quality (numbers), held_back (kind →
-    number), reasons (kind → up to three examples), stages and tiers (name → number, of the train split), not_augmented
-    (reason → number), faults (of the category's own reward function) and compared_by. A selection by another method
-    than sft has its `method`, counts pairs (dpo) or thumbs (kto), and leaves out what does not apply.
+    pinned (asked for by a person), replay, augmented, waiting (failures that wait for a correction), mean_quality
+    (numbers), held_back (kind → number), reasons (kind → up to three examples), stages and tiers (name → number, of
+    the train split), not_augmented (reason → number), faults (of the category's own reward function) and compared_by.
+    A selection by another method than sft has its `method`, counts pairs (dpo) or thumbs (kto), and leaves out what
+    does not apply.
     """
 
     category: str
@@ -134,6 +136,7 @@ def select_dataset(
         seed=seed,
         constants=constants,
         embed=meaning.embed,
+        pinned=open_pins(store, category.name),
     )
     watching = [item(each.event, "validation", each.target, category) for each in found.validation]
     tested = [item(event, "test", event.correction or event.response, category) for event in found.test]
@@ -226,6 +229,7 @@ def _counts(
         "test": splits["test"],
         "corrections": sum(each.corrected for each in train),
         "hard": batch.hard,
+        "pinned": batch.pinned,
         "replay": origins["replay"],
         "augmented": splits["train"] - origins["replay"] - origins["event"],
         "mean_quality": round(fmean(each.quality for each in train), 4) if train else 0.0,

@@ -36,9 +36,9 @@ def review_order(
     Only 4,000 events are weighed, the lowest scores and the newest half each; the first 300 are chosen against each
     other, so that the first screens never show the same thing twice, and the rest follow by value.
     """
-    lowest = events.event_ids(store, chosen, order="score")
+    lowest = events.first_ids(store, chosen, _POOL + 1, order="score")
     if len(lowest) > _POOL:
-        newest = events.event_ids(store, chosen, order="newest")[: _POOL // 2]
+        newest = events.first_ids(store, chosen, _POOL // 2, order="newest")
         lowest = array("q", dict.fromkeys([*newest, *lowest[: _POOL // 2]]))
     order = _chosen(store, lowest, labelled, limit=limit, constants=constants, embed=embed)
     known = set(labelled)

@@ -1,6 +1,7 @@
 """Which of the eligible lessons a run trains on: the most informative, a share of hard ones, and replay of older ones.
 
-A batch of n takes up to `hard_share` × n lessons on which the model had failed. The rest is filled by active selection
+What a person asked for comes first, also where it was learned before. A batch of n then takes up to `hard_share` × n
+lessons on which the model had failed. The rest is filled by active selection
 in the curriculum's mix of stages; every choice counts against what was chosen before it. A version that goes on from an
 older one also replays some of what that one has learned, so that `replay_share` of all examples are old ones: rehearsal
 keeps what was learned from being forgotten (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal").
@@ -22,11 +23,15 @@ from core.validate.quality import TIERS
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """Lessons in the order of choice: `fresh` ones (with `hard` of them failures of the model) and `replayed` ones."""
+    """Lessons in the order of choice: `fresh` ones and `replayed` ones.
+
+    Of the fresh ones `hard` are failures of the model, and `pinned` were asked for by a person.
+    """
 
     fresh: list[Lesson]
     replayed: list[Lesson]
     hard: int
+    pinned: int = 0
 
 
 def choose_batch(
@@ -39,24 +44,29 @@ def choose_batch(
     seed: int,
     constants: Select,
     embed: Embed,
+    pinned: Collection[int] = (),
 ) -> TrainingBatch:
     """At most `limit` lessons (None: all) that are not `learned` (event ids) yet, and replay of some that are.
 
     `failures` are the events on which the model failed, that a person corrected and no version has passed since.
+    `pinned` events were asked for by a person: they are chosen first, and again where they are learned already.
     `level` (0-3) sets the curriculum's mix of stages; None takes any. Calibrated among the lessons given; the same
     input in any order gives the same batch.
     """
-    fresh = [each for each in lessons if each.event.id not in learned]
+    wanted = set(pinned)
+    known_ids = set(learned) - wanted
+    fresh = [each for each in lessons if each.event.id not in known_ids]
     chosen = (
         fresh
         if limit is None or limit >= len(fresh)
-        else _chosen(fresh, limit, level, failures=failures, constants=constants, embed=embed)
+        else _chosen(fresh, limit, level, pinned=wanted, failures=failures, constants=constants, embed=embed)
     )
-    known = [each for each in lessons if each.event.id in learned]
+    known = [each for each in lessons if each.event.id in known_ids]
     return TrainingBatch(
         chosen,
         _replayed(known, len(chosen), seed, constants.replay_share),
         sum(each.event.id in failures for each in chosen),
+        sum(each.event.id in wanted for each in chosen),
     )
 
 
@@ -87,17 +97,21 @@ def _chosen(
     limit: int,
     level: int | None,
     *,
+    pinned: Collection[int],
     failures: Collection[int],
     constants: Select,
     embed: Embed,
 ) -> list[Lesson]:
-    picked: list[Lesson] = []
-    others = list(fresh)
+    picked = _best([each for each in fresh if each.event.id in pinned], limit, [], constants, embed)
+    others = [each for each in fresh if each.event.id not in pinned]
     if constants.hard_negatives:
-        hard = [each for each in fresh if each.event.id in failures]
-        others = [each for each in fresh if each.event.id not in failures]
-        quota = hard_quota(limit, len(hard), len(others), constants.hard_share)
-        picked = _best(hard, quota, picked, constants, embed)
+        hard = [each for each in others if each.event.id in failures]
+        others = [each for each in others if each.event.id not in failures]
+        # What was asked for counts towards the share of hard ones.
+        asked = sum(each.event.id in failures for each in picked)
+        whole = hard_quota(limit, asked + len(hard), len(picked) - asked + len(others), constants.hard_share)
+        quota = min(max(0, whole - asked), limit - len(picked))
+        picked = picked + _best(hard, quota, picked, constants, embed)
     left = limit - len(picked)
     if level is None:
         return picked + _best(others, left, picked, constants, embed)

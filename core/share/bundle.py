@@ -263,7 +263,7 @@ def origin_of(home: Home, version: VersionRow) -> Origin | None:
 def in_force(log: Sequence[JudgmentRow]) -> list[JudgmentRow]:
     """The judgments of an event's log that nobody took back, in the order of the log."""
     last = {row.target: row.kind for row in log if row.target is not None}
-    return [row for row in log if row.target is None and last.get(row.id) != "undo"]
+    return [row for row in log if row.target is None and row.kind != "move" and last.get(row.id) != "undo"]
 
 
 def _event(event: EventRow, said: Sequence[JudgmentRow]) -> dict[str, Any]:

@@ -1,22 +1,18 @@
 """The process that takes one step of a run without beginning it: `python -m core.train.check FOLDER`.
 
-The folder holds task.json (see `core.train.rehearsal`); the process leaves result.json there.
+The folder holds task.json (see `core.train.own_process`); the process leaves result.json there.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import FinetuneError, RunError
-from core.paths import write_whole
 from core.train.base_model import read_config
 from core.train.config import TrainSettings
 from core.train.data import Encoder, Lesson
@@ -24,10 +20,10 @@ from core.train.footprint import Load
 from core.train.loading import load_tokenizer, use_free_cores
 from core.train.masked import masked
 from core.train.memory import detect_device, estimate, out_of_memory
+from core.train.own_process import as_process
 from core.train.parallel import ALONE
 from core.train.peak import PeakMemory
 from core.train.reference import with_reference
-from core.train.rehearsal import RESULT, TASK
 from core.train.session import open_session
 from core.train.step import Work, learn
 from core.train.trainer import RECIPES
@@ -101,25 +97,14 @@ def _fullest(lessons: Sequence[Lesson], token_budget: int) -> list[Lesson]:
     return chosen
 
 
-def _outcome(told: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return check(told)
-    except FinetuneError as error:
-        return {"error": {"title": error.title, "message": error.message, "hint": error.hint}}
-    except Exception as error:  # noqa: BLE001  the boundary of the process: whatever it is, the caller must hear of it
-        traceback.print_exc()
-        what = "The memory did not suffice." if out_of_memory(error) else f"Unexpected {type(error).__name__}: {error}"
-        return {"error": {"title": "The check failed", "message": what, "hint": ""}}
+def _unexpected(error: Exception) -> FinetuneError:
+    what = "The memory did not suffice." if out_of_memory(error) else f"Unexpected {type(error).__name__}: {error}"
+    return RunError(what, title="The check failed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point of the process."""
-    parser = argparse.ArgumentParser(prog="core.train.check")
-    parser.add_argument("folder", type=Path)
-    folder: Path = parser.parse_args(arguments).folder
-    told = json.loads((folder / TASK).read_text(encoding="utf-8"))
-    write_whole(folder / RESULT, json.dumps(_outcome(told)))
-    return 0
+    return as_process("core.train.check", check, _unexpected, arguments)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ _LISTS: Final = ("quantize", "target_modules")
 _LAYER: Final = re.compile(r"[A-Za-z_][\w.]*")
 _NOT_LEARNED: Final = frozenset({"lm_head", "embed_tokens"})
 
-_RANGES: Final[Mapping[str, tuple[float, float]]] = {
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "epochs": (1, 1_000),
     "learning_rate": (1e-8, 1.0),
     "batch_size": (1, 4_096),
@@ -53,7 +53,7 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "max_temperature": (0, 150),
     "processes": (1, 1_024),
 }
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "method": METHODS,
     "precision": get_args(Precision),
     "gradient_checkpointing": get_args(Switch),
@@ -114,9 +114,9 @@ class TrainSettings:
     target_modules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
+        for name, (low, high) in RANGES.items():
             _check_number(name, getattr(self, name), low, high, whole=isinstance(_DEFAULTS[name], int))
-        for name, allowed in _CHOICES.items():
+        for name, allowed in CHOICES.items():
             _check_choice(name, getattr(self, name), allowed)
         if not isinstance(self.quantize, tuple) or not self.quantize:
             raise _wrong("quantize", self.quantize, f"a list of one or more of: {', '.join(QUANTIZATIONS)}")

@@ -10,7 +10,8 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from core.errors import RunError
+from core.errors import FinetuneError, RunError
+from core.one_thread import not_for_children
 from core.paths import Home
 from storage import runs
 from storage.db import Store
@@ -60,7 +61,7 @@ def start(command: list[str], log: Path, *, cwd: Path) -> int:
         # Waiting in a thread takes the child's exit status when it ends, so that no zombie of it stays.
         threading.Thread(target=process.wait, daemon=True).start()
     if code:
-        last = _last_lines(log, 1)
+        last = last_lines(log, 1)
         raise RunError(
             f"The training process ended at once with status {code}: {last[-1] if last else 'it said nothing'}",
             hint=f"The whole story is in {log}.",
@@ -105,11 +106,17 @@ def reap_lost(store: Store, now: float) -> list[int]:
 
 
 def tail_log(home: Home, run: RunRow, lines: int) -> list[str]:
-    """The last `lines` lines of a run's log, at most the last 256 KiB of it; none when there is no log yet."""
-    return _last_lines(home.resolve(run.folder) / LOG, lines)
+    """The last `lines` lines of a run's log, at most the last 256 KiB of it; none when there is no log yet, or the run
+    names a folder that is none of this home's."""
+    try:
+        folder = home.resolve(run.folder)
+    except FinetuneError:
+        return []
+    return last_lines(folder / LOG, lines)
 
 
-def _last_lines(log: Path, lines: int) -> list[str]:
+def last_lines(log: Path, lines: int) -> list[str]:
+    """The last `lines` lines of a log, at most its last 256 KiB; none when it cannot be read."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -126,8 +133,9 @@ def child_environment() -> dict[str, str]:
     It does not belong to the processes that a launcher may have started this one with.
     """
     found = os.environ.get("PYTHONPATH", "")
+    own = OF_A_LAUNCHER | not_for_children()
     return {
-        **{name: value for name, value in os.environ.items() if name not in OF_A_LAUNCHER},
+        **{name: value for name, value in os.environ.items() if name not in own},
         "PYTHONPATH": f"{_ROOT}{os.pathsep}{found}" if found else str(_ROOT),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore::FutureWarning",  # what libraries tell their developers has no place in a run's log

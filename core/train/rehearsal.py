@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from core.errors import RunError
-from core.paths import Home, write_whole
-from core.train.launch import child_environment
+from core.paths import Home
 from core.train.masked import MaskedRow
+from core.train.own_process import in_own_process
 from core.train.preflight import Preflight
 
 if TYPE_CHECKING:
     from core.training import Plan, Prepared
-
-TASK: Final = "task.json"
-RESULT: Final = "result.json"
-_LOG: Final = "log.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +68,7 @@ def rehearse_run(home: Home, ready: Prepared, plan: Plan) -> RunCheck:
         "start": str(adapter_of(home, plan.start)) if plan.start else "",
         "items": [asdict(item) for item in items if item.split == "train"],
     }
-    told = _in_own_process(task)
+    told = in_own_process("core.train.check", task)
     return RunCheck(
         category=plan.category.name,
         base=ready.base,
@@ -105,33 +94,3 @@ def rehearse_run(home: Home, ready: Prepared, plan: Plan) -> RunCheck:
             notes=tuple(told["notes"]),
         ),
     )
-
-
-def _in_own_process(task: Mapping[str, Any]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="finetune-check-") as name:
-        folder = Path(name)
-        write_whole(folder / TASK, json.dumps(task))
-        command = [sys.executable, "-P", "-m", "core.train.check", name]
-        with (folder / _LOG).open("wb") as log:
-            code = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=child_environment(),
-                check=False,
-            ).returncode
-        try:
-            told: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
-            lines = (folder / _LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise RunError(
-                f"The process of the check ended with status {code}: {lines[-1] if lines else 'it said nothing'}",
-                title="The check failed",
-                hint="The system killed it, most likely for lack of memory: choose smaller settings."
-                if code == -signal.SIGKILL
-                else "Try again; when it happens again, another base model will show whether this one is at fault.",
-            ) from fault
-    if error := told.get("error"):
-        raise RunError(error["message"], title=error["title"], hint=error["hint"])
-    return told

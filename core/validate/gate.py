@@ -55,7 +55,7 @@ def gate(
     lesson. Its worth is asked for without age and balance: balance is the same for a whole category, and age alone
     would shut out every label after a month; both still weigh and rank what passes.
     """
-    if any(turn["role"] not in _PLAIN_ROLES or "tool_calls" in turn for turn in event.history):
+    if any(turn.get("role") not in _PLAIN_ROLES or "tool_calls" in turn for turn in event.history):
         return Held("tools", "its chat uses tools, which no recipe can train on yet")
     if event.verdict in ("bad", "reject"):
         return Held("rejected by a human", f"marked {event.verdict} by a human")

@@ -3,10 +3,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from core.categories import DEFAULT_WEIGHTS, category, load_categories
+from core.categories import DEFAULT_WEIGHTS, LABELLING, answer_guidelines, category, load_categories
 from core.errors import CategoryError, FinetuneError
 from core.paths import Home
 from core.train.presets import PRESETS
@@ -175,3 +176,13 @@ def test_an_unknown_validator_or_option_is_refused(home: Home, text: str, named:
     with pytest.raises(CategoryError, match=named):
         for each in categories.values():
             validator_for(each)
+
+
+def test_what_is_for_people_who_label_is_told_to_no_model(home: Home) -> None:
+    for own in load_categories(home).values():
+        told, section = own.guidelines.split(f"\n{LABELLING}\n")
+        assert answer_guidelines(own) == told.strip()
+        assert 10 <= len(section.strip().splitlines()) <= 15
+        assert all(f"- {word}" in section for word in ("Good", "Correct", "Reject", "Skip"))
+    own = replace(load_categories(home)["erd"], guidelines="One.\n\n## Two\nthree")
+    assert answer_guidelines(own) == own.guidelines

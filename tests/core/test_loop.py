@@ -96,7 +96,7 @@ def test_the_next_step_follows_the_state(loop: LearningLoop) -> None:
     runs.progress(loop.store, run, step=3, total_steps=8)
     assert loop.next_step("erd") == f"Run {run} is training, step 3 of 8."
     runs.finish(loop.store, run, "failed", now=3.0, error="The disk is full. Nothing fits.", hint="x")
-    assert loop.next_step("erd") == f"Run {run} failed (The disk is full): resume it."
+    assert loop.next_step("erd") == f"Run {run} failed (The disk is full): see what to do (t)."
     runs.claim(loop.store, run, pid=1, pid_started=0.0, now=time.time())
 
     base, version = add_version(loop.store, loop.home, 0), add_version(loop.store, loop.home, 1, run_id=run)
@@ -118,6 +118,19 @@ def test_an_unproved_version_is_not_offered(loop: LearningLoop) -> None:
     record(loop, 2)
     add_version(loop.store, loop.home, 1, passed=False)
     assert "did not pass its proof" in loop.next_step("erd")
+
+
+def test_what_a_version_has_learned_that_failed_its_proof_is_still_to_be_trained_on(loop: LearningLoop) -> None:
+    record(loop, 60, score=95.0)
+    add_version(loop.store, loop.home, 0)
+    for passed, usable in ((False, 60), (True, 0), (False, 0)):
+        run = enqueue(loop, eligible=48, test=12)
+        data = runs.get(loop.store, run).dataset_id
+        runs.claim(loop.store, run, pid=1, pid_started=0.0, now=time.time())
+        version = add_version(loop.store, loop.home, passed=passed, run_id=run, dataset_id=data)
+        runs.finish(loop.store, run, "finished", now=time.time(), version_id=version.id)
+        (counts,) = events.category_counts(loop.store, now=time.time())
+        assert next_step.until_training(loop.store, "erd", counts) == (usable, next_step.ENOUGH_TO_TRAIN)
 
 
 def test_versions_are_found_and_the_newest_is_the_default(loop: LearningLoop) -> None:

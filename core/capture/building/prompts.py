@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from core.backends.backend import Message
 from core.capture.building.chunks import Chunk
-from core.categories import Category
+from core.categories import Category, answer_guidelines
 from core.validate.extract import without_thoughts
 from core.validate.judge_prompts import harmless
 
@@ -53,7 +53,7 @@ def teacher_messages(category: Category, notes: str, file: str, chunk: Chunk, wa
     rules = [
         f"You write training examples for a language model. Its task: {category.title}.",
         _part("What the model is told before each request", category.system_prompt),
-        _part("What a good response is like", category.guidelines),
+        _part("What a good response is like", answer_guidelines(category)),
         _part("Notes of the user on the examples wanted", notes),
         f"Below stands a part of a file as source material. From its content write {what} of the task:\n"
         "- `prompt`: a request that a user could send to the model, in the user's own words. The model will not see "

@@ -17,6 +17,7 @@ from typing import Final, Literal
 from core.categories import Category
 from core.config import Select
 from core.select.difficulty import difficulty
+from core.select.hard.parts import HardParts
 from core.select.held_out import SMALLEST_SPLIT
 from core.select.lessons import Lesson, lessons_from
 from core.select.split import is_held_out
@@ -30,10 +31,6 @@ Reason = Literal["low score", "thumbs down", "lost A/B"]
 
 STATES: Final[tuple[State, ...]] = ("open", "reopened", "solved")
 TO_DO: Final[tuple[State, ...]] = ("open", "reopened")
-_MISSED: Final = 0.40
-_REPEATED: Final = 0.25
-_SAID: Final = 0.15
-_REQUEST: Final = 0.20
 _UNKNOWN_SCORE: Final = 50.0
 
 
@@ -52,9 +49,12 @@ class Life:
     last_score: float | None = None
 
 
+_UNTESTED: Final = Life()
+
+
 @dataclass(frozen=True, slots=True)
 class HardNegative:
-    """An event on which a model failed; `difficulty` 0-1 is how badly, see `difficulty_of`.
+    """An event on which a model failed; `difficulty` 0-1 is how badly, and `parts` why.
 
     `score` is the event's own (0-100), `since` when its state began (seconds). `held_out`: kept for testing.
     """
@@ -72,6 +72,7 @@ class HardNegative:
     last_score: float | None
     corrected: bool
     held_out: bool
+    parts: HardParts
 
     @property
     def own_failure(self) -> bool:
@@ -109,12 +110,36 @@ def hard_negatives(
     `ignore_version` leaves the re-tests of one version out: the states as they were before it was tested.
     """
     rows = hard_tests.failures(store, category.name, below=FAILURE_BELOW)
+    found = _judged(store, category, rows, constants, ignore_version=ignore_version)
+    return [each for each in found if each.state in states]
+
+
+def worst_negatives(
+    store: Store, category: Category, *, constants: Select, limit: int
+) -> tuple[list[HardNegative], int]:
+    """The worst hard negatives of a category, worst first, and how many there are in all.
+
+    At most `limit` of those that are to do, and as many of the others. Of half a million events a hundred thousand may
+    have failed, which nobody goes through.
+    """
+    rows = hard_tests.failures(store, category.name, below=FAILURE_BELOW)
+    return _judged(store, category, rows, constants, limit=limit), len(rows)
+
+
+def _judged(
+    store: Store,
+    category: Category,
+    rows: Sequence[FailureRow],
+    constants: Select,
+    *,
+    ignore_version: int | None = None,
+    limit: int | None = None,
+) -> list[HardNegative]:
     tests = [each for each in hard_tests.tests(store, category.name) if each.version_id != ignore_version]
     total = retention.total(store, category.name)
     percent = constants.held_out_percent if total >= SMALLEST_SPLIT else 0
     trained = hard_tests.trained_prompts(store, category.name)
-    found = judged(rows, tests, category.complexity, percent, trained)
-    return [each for each in found if each.state in states]
+    return judged(rows, tests, category.complexity, percent, trained, limit=limit)
 
 
 def judged(
@@ -123,19 +148,32 @@ def judged(
     complexity: float,
     held_out_percent: int,
     trained_prompts: Collection[str],
+    *,
+    limit: int | None = None,
 ) -> list[HardNegative]:
     """Every failure with its state and difficulty, worst first; `tests` of one event stand oldest first.
 
-    `complexity` (0-1) is the category's. A prompt that was trained on once is not held out any more.
+    `complexity` (0-1) is the category's. A prompt that was trained on once is not held out any more. With a `limit`
+    only so many of those that are to do, and as many of the others.
     """
     by_event: dict[int, list[HardTestRow]] = {}
     for test in tests:
         by_event.setdefault(test.event_id, []).append(test)
+    lives = {event_id: life_of(told) for event_id, told in by_event.items()}
     requests = [difficulty(complexity, row.prompt_chars, row.context_chars) for row in rows]
+    ranked = [
+        (row, lives.get(row.id, _UNTESTED), request) for row, request in zip(rows, quantiles(requests), strict=True)
+    ]
+    ranked.sort(key=lambda each: (-difficulty_of(*each), each[0].id))
+    room = {to_do: len(rows) if limit is None else limit for to_do in (True, False)}
     found = []
-    for row, request in zip(rows, quantiles(requests), strict=True):
-        life = life_of(by_event.get(row.id, ()))
+    for row, life, request in ranked:
+        to_do = life.state in TO_DO
+        if not room[to_do]:
+            continue
+        room[to_do] -= 1
         held_out = is_held_out(row.bucket, held_out_percent) and row.prompt_hash not in trained_prompts
+        parts = parts_of(row, life, request)
         found.append(
             HardNegative(
                 event_id=row.id,
@@ -144,16 +182,17 @@ def judged(
                 state=life.state,
                 since=life.since if life.since is not None else _failed_at(row),
                 score=row.score,
-                difficulty=difficulty_of(row, life, request),
+                difficulty=parts.value,
                 failed=life.failed,
                 last_version=life.last_version,
                 last_tested=life.last_tested,
                 last_score=life.last_score,
                 corrected=row.corrected,
                 held_out=held_out,
+                parts=parts,
             )
         )
-    return sorted(found, key=lambda each: (-each.difficulty, each.event_id))
+    return found
 
 
 def life_of(tests: Sequence[HardTestRow]) -> Life:
@@ -172,23 +211,23 @@ def life_of(tests: Sequence[HardTestRow]) -> Life:
 
 
 def difficulty_of(row: FailureRow, life: Life, request: float) -> float:
-    """How hard a failure is, 0-1.
+    """How hard a failure is, 0-1: see `HardParts`."""
+    return parts_of(row, life, request).value
 
-    0.40 × missed + 0.25 × repeated + 0.15 × said + 0.20 × request.
-    missed = 1 − score / 100, of the newest re-test, else the lowest score by which it failed (unknown: 50);
-    repeated = 1 − 2^(−failed re-tests); said = 1 when a person called the answer bad;
-    request = the difficulty of what was asked, as a quantile 0-1 among the failures of the category.
-    """
+
+def parts_of(row: FailureRow, life: Life, request: float) -> HardParts:
+    """What makes a failure hard; `request` is the quantile (0-1) of what was asked."""
     score = life.last_score
     if score is None:
         own = [row.score] if row.score is not None and (row.low or row.bad_at is not None) else []
         lost = [row.lost_score] if row.lost_score is not None else []
         score = min([*own, *lost], default=_UNKNOWN_SCORE)
-    repeated = 1.0 - 0.5**life.failed
-    said = float(row.bad_at is not None)
-    whole = _MISSED * (1.0 - score / 100.0) + _REPEATED * repeated + _SAID * said + _REQUEST * request
-    # Rounded, so that equal failures stay equal whatever the order of the additions: ties belong to the lower id.
-    return round(whole, 6)
+    return HardParts(
+        missed=1.0 - score / 100.0,
+        repeated=1.0 - 0.5**life.failed,
+        said=float(row.bad_at is not None),
+        request=request,
+    )
 
 
 def quantiles(values: Sequence[float]) -> list[float]:
@@ -212,8 +251,15 @@ def _failed_at(row: FailureRow) -> float:
     return min((at for at in times if at is not None), default=row.created_at)
 
 
-def targets(store: Store, category: Category, negatives: Sequence[HardNegative], *, constants: Select) -> list[Target]:
-    """What each hard negative can teach, in the order given.
+def targets(
+    store: Store,
+    category: Category,
+    negatives: Sequence[HardNegative],
+    *,
+    constants: Select,
+    siblings: Mapping[int, int] | None = None,
+) -> list[Target]:
+    """What each hard negative can teach, in the order given; `siblings_of` them are looked for unless given.
 
     An answer that failed is never an example itself: it waits for a correction, which has to pass the same gate as
     every other lesson. The corrections of events that are not kept for testing are validated anew.
@@ -222,9 +268,14 @@ def targets(store: Store, category: Category, negatives: Sequence[HardNegative],
     asked = events.get_many(store, ready)
     gated = lessons_from(asked, category, now=0.0, recent=1, common=(), constants=constants)
     held = {event.id: "" if isinstance(each, Lesson) else each.reason for event, each in zip(asked, gated, strict=True)}
+    good = siblings_of(store, category, negatives) if siblings is None else siblings
+    return [Target(each, _waits(each, held), good.get(each.event_id)) for each in negatives]
+
+
+def siblings_of(store: Store, category: Category, negatives: Sequence[HardNegative]) -> dict[int, int]:
+    """By event the one with a good answer to the same prompt, where there is one. Looks through the whole category."""
     failed = [each.event_id for each in negatives if each.own_failure and not each.held_out]
-    siblings = hard_tests.passing_siblings(store, category.name, failed, least=category.success_score)
-    return [Target(each, _waits(each, held), siblings.get(each.event_id)) for each in negatives]
+    return hard_tests.passing_siblings(store, category.name, failed, least=category.success_score)
 
 
 def _waits(negative: HardNegative, held: Mapping[int, str]) -> str:

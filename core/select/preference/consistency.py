@@ -81,7 +81,7 @@ def _most_circular(k: int) -> float:
 
 def _triads(beats: dict[int, set[int]]) -> tuple[int, int]:
     """How many triads were compared in full, and how many of them lead round."""
-    met = {node: below | {other for other, lost in beats.items() if node in lost} for node, below in beats.items()}
+    met = _met(beats)
     triads = circular = 0
     for one, others in met.items():
         for other in others:
@@ -94,6 +94,15 @@ def _triads(beats: dict[int, set[int]]) -> tuple[int, int]:
                 # A circle gives each of the three exactly one win.
                 circular += all(len(beats[node] & {one, other, third}) == 1 for node in (one, other, third))
     return triads, circular
+
+
+def _met(beats: dict[int, set[int]]) -> dict[int, set[int]]:
+    """With which others each answer was compared, whoever won."""
+    met = {node: set(below) for node, below in beats.items()}
+    for node, below in beats.items():
+        for other in below:
+            met[other].add(node)
+    return met
 
 
 def _zeta_of(beats: dict[int, set[int]]) -> float | None:
@@ -109,9 +118,16 @@ def _zeta_of(beats: dict[int, set[int]]) -> float | None:
 
 def _groups(beats: dict[int, set[int]]) -> list[set[int]]:
     """The answers that comparisons connect with each other."""
+    met, seen = _met(beats), set[int]()
     groups: list[set[int]] = []
-    for node, below in beats.items():
-        joined = {node, *below}
-        apart = [group for group in groups if not group & joined]
-        groups = [*apart, joined.union(*(group for group in groups if group & joined))]
+    for start in met:
+        if start in seen:
+            continue
+        group, waiting = {start}, [start]
+        while waiting:
+            new = met[waiting.pop()] - group
+            group |= new
+            waiting += new
+        seen |= group
+        groups.append(group)
     return groups

@@ -15,6 +15,7 @@ from core.paths import Home
 from core.prove.evaluate import prompt_seed
 from core.prove.retest import Retested, plan, retest
 from core.select.hard.hard_negatives import STATES, HardNegative, State, hard_negatives
+from core.select.hard.parts import HardParts
 from storage import ab_tests, events, hard_tests
 from storage.db import Store
 from storage.rows import AbPairRow, NewEvent, VersionRow
@@ -192,7 +193,7 @@ def test_what_nobody_can_judge_changes_nothing(store: Store, home: Home, ask: Ca
 def negative(number: int, state: State, last_tested: float | None) -> HardNegative:
     return HardNegative(
         number, f"b2:{number}", ("low score",), state, 0.0, 20.0, 0.5, 0, 1, last_tested, 20.0,
-        corrected=False, held_out=False,
+        corrected=False, held_out=False, parts=HardParts(0.8, 0.0, 0.0, 0.9),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from core.config import Select
 from core.select.alike.vectors import vectors
 from core.select.hard.clusters import centred, clusters
 from core.select.hard.hard_negatives import HardNegative, hard_negatives
+from core.select.hard.parts import HardParts
 from core.select.hard.patterns import Failure, Pattern, Prompt, kind_of, patterns, patterns_of
 from core.select.hard.terms import distinctive, words_of
 from storage import events, judgments
@@ -165,8 +166,9 @@ def test_hostile_words_leave_a_name_of_one_plain_line() -> None:
 
 
 HARD = HardNegative(
-    1, "b2:1", ("low score",), "open", 0.0, 20.0, 0.5, 0, None, None, None, corrected=False, held_out=False
-)
+    1, "b2:1", ("low score",), "open", 0.0, 20.0, 0.5, 0, None, None, None, corrected=False, held_out=False,
+    parts=HardParts(0.8, 0.0, 0.0, 0.9),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

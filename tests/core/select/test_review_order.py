@@ -15,7 +15,7 @@ from core.select.split import bucket, content_hash, prompt_hash
 from storage import events, judgments
 from storage.db import Store
 from storage.rows import EventFilter, NewEvent
-from tui.review_queue import with_order
+from tui.review.queue import with_order
 
 PENDING = EventFilter(verdict="pending")
 Add = Callable[..., int]

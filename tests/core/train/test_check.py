@@ -20,7 +20,7 @@ from core.train import check as child
 from core.train.config import TrainSettings
 from core.train.data import Encoder
 from core.train.masked import masked, masked_rows
-from core.train.rehearsal import RESULT, TASK
+from core.train.own_process import RESULT, TASK
 from storage.rows import DatasetItem
 from tui.cli.check import as_object, show_check
 
@@ -119,7 +119,7 @@ class TestCheckRun:
         self, loop: LearningLoop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            "core.train.rehearsal.subprocess.run", lambda *_, **__: pytest.fail("a process was started")
+            "core.train.own_process.subprocess.Popen", lambda *_, **__: pytest.fail("a process was started")
         )
         with pytest.raises(RunError, match="Memory: does not fit"):
             loop.check_run("erd", base="demo", settings={"batch_size": 4096, "max_length": 100_000})
@@ -127,7 +127,7 @@ class TestCheckRun:
             loop.check_run("erd", base="demo", settings={"method": "dpo"})
 
     def test_a_process_that_dies_is_reported(self, loop: LearningLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("core.train.rehearsal.sys.executable", "false")
+        monkeypatch.setattr("core.train.own_process.sys.executable", "false")
         with pytest.raises(RunError, match="ended with status 1") as caught:
             loop.check_run("erd", base="demo")
         assert caught.value.hint
