@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,14 +28,16 @@ def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "OLLAMA_MODELS": str(tmp_path / "ollama"),
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("VISUAL", "NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+    # The last two, which some ways to start tests set, would tell a program another size than its terminal's.
+    for name in ("VISUAL", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     opened: list[Store] = []
     construct = Store.__init__
 
     def remember(self: Store, *arguments: object) -> None:
         construct(self, *arguments)  # type: ignore[arg-type]
-        opened.append(self)
+        if threading.current_thread() is threading.main_thread():
+            opened.append(self)  # a thread closes its own; closed under its hands it would end the process
 
     monkeypatch.setattr(Store, "__init__", remember)
     yield

@@ -33,6 +33,7 @@ def add_version(
     base: str = "demo",
     passed: bool = True,
     run_id: int | None = None,
+    dataset_id: int | None = None,
     content: bytes = b"GGUF",
 ) -> VersionRow:
     """Registers a version whose two files hold `content`; without `number` the next one."""
@@ -47,5 +48,5 @@ def add_version(
             path.write_bytes(content * repeat + str(number).encode())
             files.append(GgufFile(path, sha256_of(path), path.stat().st_size, kind))
         export = Export(tuple(files), ({**CHECK, "passed": passed},))
-        origin = Origin(category, base, 'Answer with a """diagram""".', run_id=run_id)
+        origin = Origin(category, base, 'Answer with a """diagram""".', run_id=run_id, dataset_id=dataset_id)
         return register(store, home, config, origin, staged=staged, export=export, number=number)

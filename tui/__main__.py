@@ -21,6 +21,7 @@ COMMANDS = {
     "import": ("tui.cli.imports", "import_files", "Import chats, ratings and datasets of other programs."),
     "export": ("tui.cli.exports", "export_dataset", "Write a dataset for another tool, or a bundle for another store."),
     "build-dataset": ("tui.cli.build_dataset", "build_dataset", "Make examples from a folder of documents or code."),
+    "review": ("tui.cli.review", "review_command", "Judge outputs: good, bad, corrected; what to judge next."),
     "categories": ("tui.cli.categories", "categories", "List categories, show one, or the events of other programs."),
     "duplicates": ("tui.cli.duplicates", "duplicates", "Groups of near-duplicate outputs of a category."),
     "clean-up": ("tui.cli.clean_up", "clean_up_command", "Remove the oldest, least useful events beyond the limit."),
@@ -29,6 +30,7 @@ COMMANDS = {
     "preferences": ("tui.cli.preferences", "preferences", "Preference pairs of a category, and contradictions."),
     "candidates": ("tui.cli.candidates", "candidates", "Let a model answer prompts several times, scored and ranked."),
     "stats": ("tui.cli.data", "stats", "Totals by category, tier and source; runs, versions, win rates."),
+    "report": ("tui.cli.report", "report", "Write one HTML page with the plots: scores, tiers, A/B intervals, runs."),
     "search": ("tui.cli.search", "search", "Search for good training settings of a category, trial by trial."),
     "worker": ("tui.cli.worker", "worker", "Train by itself whenever enough new feedback is there."),
     "serve": ("tui.cli.serve", "serve", "Answer applications in place of Ollama, and record what is answered."),
@@ -42,6 +44,7 @@ COMMANDS = {
     "promote": ("tui.cli.release", "promote", "Point a category's alias at a proved version."),
     "rollback": ("tui.cli.release", "rollback", "Point a category's alias back at the version before."),
     "undo": ("tui.cli.release", "undo", "Take back the last promote or rollback of a category."),
+    "config": ("tui.cli.config", "config", "List, show, set and check settings; comments in config.toml stay."),
     "doctor": ("tui.cli.admin", "doctor", "Check the installation, the store, disk, memory and serving."),
     "backup": ("tui.cli.admin", "backup", "Write a whole copy of the store while it is in use."),
 }

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import logging
+import gc
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from rich.text import Text
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
 from assets import ASSETS
 from core.errors import FinetuneError
-from storage import runs, ui_state
+from core.one_thread import keep_to_one_thread
+from storage import ui_state
 from storage.db import Store, open_store
-from tui.keymap import load_keymap
-from tui.messages import Failed, StoreChanged, Written
-from tui.screens.base import TABS, BaseScreen
+from tui.everywhere import Everywhere
+from tui.forward import tell_way_forward
+from tui.keymap import Keymap, load_keymap
+from tui.leaving import Leaving
+from tui.looks import Looks
+from tui.messages import Failed, Held, StoreChanged, Written
+from tui.screens.base import BaseScreen
+from tui.session_log import SessionLog, Severity
+from tui.tabs import TABS, key_of, modes
 from tui.tail import StoreTail
 from tui.text import plain
 from tui.writes import Writer
@@ -29,37 +36,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 ERROR_SECONDS = 12.0
-_THEME = "app.theme"
-
-
-def _dashboard() -> Screen[Any]:
-    from tui.screens.dashboard import DashboardScreen
-
-    return DashboardScreen()
-
-
-def _review() -> Screen[Any]:
-    from tui.screens.review import ReviewScreen
-
-    return ReviewScreen()
-
-
-def _train() -> Screen[Any]:
-    from tui.screens.train import TrainScreen
-
-    return TrainScreen()
-
-
-def _scoreboard() -> Screen[Any]:
-    from tui.screens.scoreboard import ScoreboardScreen
-
-    return ScoreboardScreen()
-
-
-def _models() -> Screen[Any]:
-    from tui.screens.models import ModelsScreen
-
-    return ModelsScreen()
+SWITCH_SECONDS = 0.001
+"""A thread that works on something long gives way to the app's own after so long: five times as soon as by default."""
+_FIRST_FAULT = 200  # characters: beyond that the toast would hide the screen
+_MODE = "app.mode"
 
 
 def _commands() -> type[Provider]:
@@ -68,45 +48,57 @@ def _commands() -> type[Provider]:
     return AppCommands
 
 
-class FinetuneApp(App[None]):
+class FinetuneApp(Everywhere):
     """The app on one home folder. Raises FinetuneError before it takes the terminal when the folder cannot be used."""
 
     TITLE = "finetune-tui"
     CSS_PATH = ASSETS / "app.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
-    MODES: ClassVar[Mapping[str, str | Callable[[], Screen[Any]]]] = {  # type: ignore[assignment]
-        "dashboard": _dashboard,
-        "review": _review,
-        "train": _train,
-        "scoreboard": _scoreboard,
-        "models": _models,
-    }
-    DEFAULT_MODE = "dashboard"
+    MODES: ClassVar[Mapping[str, str | Callable[[], Screen[Any]]]] = modes()  # type: ignore[assignment]
+    DEFAULT_MODE = TABS[0].mode
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(str(key), f"switch_mode('{mode}')", title, show=False, id=f"app.{mode}", tooltip=f"Open {title}")
-            for key, (mode, title) in enumerate(TABS, start=1)
+            Binding(
+                key_of(tab.mode),
+                f"open('{tab.mode}')",
+                tab.title,
+                show=False,
+                id=f"app.{tab.mode}",
+                tooltip=f"Open {tab.title}",
+            )
+            for tab in TABS
         ),
-        Binding("question_mark,f1", "help", "Help", show=False, id="app.help", tooltip="What the keys do here"),
-        Binding("q", "quit", "Quit", show=False, id="app.quit", tooltip="Leave; a run goes on without the app"),
     ]
 
     def __init__(self, home: Home) -> None:
-        super().__init__()
         home.ensure()
         self.home = home
+        tell_way_forward(home.store)
         self.store: Store = open_store(home.store)
-        self.review_category: str | None = None
-        self.train_category: str | None = None
+        last = ui_state.load(self.store, _MODE, "")
+        if isinstance(last, str) and last in self.MODES:
+            self.DEFAULT_MODE = last  # type: ignore[misc]  # the framework reads it from the object, once
+        super().__init__()
+        self.session = SessionLog(home.logs / "app.log")
+        self._asked: dict[str, Mapping[str, Any]] = {}
+        self.unsaved: dict[int, str] = {}  # corrections by event that are not stored yet, see `tui.review.drafts`
         self._keymap_file = load_keymap(home.root / "keymap.toml")
         self._learning: LearningLoop | None = None
         self._writer = Writer(home.store, self)
-        self._tail = StoreTail(home, self)
-        self._error_log = _log_into(home)
-        theme = ui_state.load(self.store, _THEME, self.theme)
-        if theme in self.available_themes:
-            self.theme = theme
+        self._tail = StoreTail(home, self, self.store)
+        self._leaving = Leaving(self)
+        self.looks = Looks(self, self.store)
+
+    def run(self, *args: Any, **options: Any) -> Any:
+        """Run the app until it is left; what ends the process early afterwards is a signal or abandoned work."""
+        keep_to_one_thread()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        given = super().run(*args, **options)
+        if self._writer.lost:
+            sys.stderr.write("\n  ".join(["Not saved, as another process kept the store:", *self._writer.lost]) + "\n")
+        self._leaving.end_process()
+        return given
 
     @property
     def loop(self) -> LearningLoop:
@@ -117,10 +109,19 @@ class FinetuneApp(App[None]):
             self._learning = LearningLoop(self.home)
         return self._learning
 
+    def on_load(self) -> None:
+        # A first frame that is drawn before the framework does this has text in no colour, and keeps it.
+        self.stylesheet.apply(self)
+
     def on_mount(self) -> None:
-        self.set_keymap(dict(self._keymap_file))
-        self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
-        self._tail.start()
+        self._leaving.install()
+        if self.debug:
+            from tui.slow import tell_slow
+
+            tell_slow(self.session)
+        self.set_keymap(dict(self._keymap_file.keys))
+        self.theme_changed_signal.subscribe(self, self.looks.remember)
+        self.call_after_refresh(self._after_first_frame)
 
     def on_unmount(self) -> None:
         self._tail.stop()
@@ -128,37 +129,127 @@ class FinetuneApp(App[None]):
         if self._learning is not None:
             self._learning.close()
         self.store.close()
+        self.session.close()
+
+    def _after_first_frame(self) -> None:
+        """Watch the store, read the other themes, and look at the keymap in a thread: it imports every screen."""
+        if not gc.isenabled():  # see `tui.start`
+            gc.freeze()
+            gc.enable()
+        self._tail.start()
+        self._tell_problems("themes", self.looks.complete())
+        if self._keymap_file != Keymap():
+            from tui.keymap import checked
+
+            def look() -> Keymap:
+                return checked(self._keymap_file)
+
+            self.run_worker(look, "check", "keymap", "checking keymap.toml", thread=True, exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.worker.group != "keymap":
+            return
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            self.report(event.worker.error, "checking keymap.toml")
+        elif event.state is WorkerState.SUCCESS and isinstance(found := event.worker.result, Keymap):
+            self.set_keymap(dict(found.keys))
+            self._tell_problems("keymap.toml", found.problems)
+
+    def _tell_problems(self, where: str, problems: tuple[str, ...] | list[str]) -> None:
+        for problem in problems:
+            self.session.add("warning", f"A fault in {where}", problem)
+        if problems:
+            number = f"{len(problems)} faults" if len(problems) > 1 else "A fault"
+            first = plain(problems[0], limit=_FIRST_FAULT)
+            self._toast("warning", f"{number} in {where}", f"{first}\nThe rest applies. ctrl+l shows all of it.")
+
+    def action_open(self, mode: str) -> None:
+        """Open a screen as a number key does."""
+        self.open(mode)
+
+    def open(self, mode: str, **asked: Any) -> None:
+        """Open a screen; what is `asked` of it (a category, an event, …) is for its next `take_asked`."""
+        if asked:
+            self._asked[mode] = asked
+            if mode == self.current_mode and self.front is not None:
+                self.front.refresh_data()
+        self.switch_mode(mode)
+        self.write(lambda store: ui_state.save(store, _MODE, mode), doing="remembering the screen")
+
+    def take_asked(self, mode: str) -> Mapping[str, Any]:
+        """What was asked of a screen when it was opened; only once."""
+        return self._asked.pop(mode, {})
 
     def write(
-        self, work: Callable[[Store], Result], *, doing: str, then: Callable[[Result], None] | None = None
+        self,
+        work: Callable[[Store], Result],
+        *,
+        doing: str,
+        then: Callable[[Result], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """Run `work(store)` in the writing thread, after every write given before, then `then(result)` here."""
-        self._writer.submit(work, doing=doing, then=then)
+        """Run `work(store)` in the writing thread, after every write given before, then `then(result)` here; what goes
+        wrong is told after `failed(error)`."""
+        self._writer.submit(work, doing=doing, then=then, failed=failed)
 
-    def report(self, error: BaseException, doing: str, *, toast: bool = True) -> None:
-        """Tell what went wrong: into the log always, and as a toast with title, cause and next step."""
+    @property
+    def writing(self) -> list[str]:
+        """What is being written, in words."""
+        return self._writer.waiting
+
+    def report(self, error: BaseException, doing: str, *, toast: bool = True, later: bool = False) -> None:
+        """Tell what went wrong: into the log always, and as a toast with title, cause and next step.
+
+        With `later` the person may have gone on to something else, so the toast says what it was about.
+        """
         known = isinstance(error, FinetuneError)
-        self._error_log.error("%s: %s", doing, plain(str(error)), exc_info=None if known else error)
-        if not toast:
-            return
+        self.session.write_error(doing, error, trace=not known)
         if isinstance(error, FinetuneError):
-            title, text = error.title, "\n".join(filter(None, [error.message, error.hint]))
+            title, text, hint = error.title, error.message, error.hint
         else:
-            title = "Something went wrong"
-            text = f"{type(error).__name__}: {error}\nWhile {doing}. More in {self.home.logs / 'app.log'}."
-        self.notify(plain(text, limit=600), title=plain(title), severity="error", timeout=ERROR_SECONDS, markup=False)
+            title, text = "Something went wrong", f"{type(error).__name__}: {error}"
+            hint = f"More in {self.home.logs / 'app.log'}."
+        self.session.add("error", title, text, hint, doing)
+        self.show_unseen()
+        if toast:
+            said = (text, f"While {doing}. {hint}" if later or not known else hint)
+            self._toast("error", title, "\n".join(filter(None, said)))
 
     def tell(self, text: str, *, title: str = "", severity: str = "information") -> None:
         """A short toast. The text may hold anything."""
-        kind = "warning" if severity == "warning" else "information"
-        self.notify(plain(text, limit=600), title=plain(title), severity=kind, timeout=4.0, markup=False)  # type: ignore[arg-type]
+        self.notify(text, title=title, severity="warning" if severity == "warning" else "information")
+
+    def notify(
+        self, message: str, *, title: str = "", severity: Severity = "information", timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:  # fmt: skip
+        """A toast that is kept in the log as well. No markup is read from it."""
+        self.session.add(severity, title, message)
+        self._toast(severity, title, message, timeout)
+        if severity == "error":
+            self.call_later(self.show_unseen)
+
+    def _toast(self, severity: Severity, title: str, text: str, timeout: float | None = None) -> None:
+        lasts = timeout or (4.0 if severity == "information" else 6.0 if severity == "warning" else ERROR_SECONDS)
+        shown, head = plain(text, limit=600), plain(title)
+        if not any(toast.message == shown and toast.title == head for toast in self._notifications):
+            super().notify(shown, title=head, severity=severity, timeout=lasts, markup=False)
 
     def on_written(self, event: Written) -> None:
         if event.then is not None:
             event.then(event.value)
 
     def on_failed(self, event: Failed) -> None:
-        self.report(event.error, event.doing)
+        if event.then is not None:
+            event.then(event.error)
+        self.report(event.error, event.doing, later=True)
+
+    def on_held(self, event: Held) -> None:
+        if event.over:
+            self.tell("What has waited for the store is saved.")
+        else:
+            text = "Another process writes to it. What you do here waits, and is saved as soon as it lets go."
+            self.tell(text, title="The store is busy", severity="warning")
 
     def on_store_changed(self) -> None:
         front = self.front
@@ -171,33 +262,25 @@ class FinetuneApp(App[None]):
         bottom = self.screen_stack[0] if self.screen_stack else None
         return bottom if isinstance(bottom, BaseScreen) else None
 
-    def action_help(self) -> None:
-        """Show what the screen is for and what its keys do."""
-        from tui.screens.help import HelpScreen
-
-        if isinstance(self.screen, HelpScreen):
-            self.screen.dismiss()
-            return
-        page = self.front.HELP if self.front is not None else ""
-        self.push_screen(HelpScreen(page, self.screen.active_bindings))
-
     async def action_quit(self) -> None:
-        """Leave. A run is a process of its own, so say that it goes on."""
+        """Leave, but ask first when the app itself is still at work."""
+        work = await self._leaving.settled()
+        if work:
+            self._leaving.ask(work, self.leave)
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Leave now. A run is a process of its own, so say that it goes on."""
+        from rich.text import Text
+
+        from storage import runs
+
+        if self.front is not None:
+            self.front.keep_state()
         running = runs.active(self.store)
         if running is None:
             self.exit()
             return
         text = f"Run {running.id} ({running.category}) goes on in the background; open finetune-tui again to watch it."
         self.exit(message=Text(plain(text)))
-
-    def _remember_theme(self, name: str) -> None:
-        self.write(lambda store: ui_state.save(store, _THEME, name), doing="remembering the theme")
-
-
-def _log_into(home: Home) -> logging.Logger:
-    log = logging.getLogger(f"finetune_tui.{id(home)}")
-    log.propagate = False
-    handler = logging.FileHandler(home.logs / "app.log", encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.handlers = [handler]
-    return log

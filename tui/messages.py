@@ -28,16 +28,25 @@ class Written(Message):
 
 
 class Failed(Message):
-    """Something in a thread went wrong. `doing` says what it was about, for the log."""
+    """Something in a thread went wrong. `doing` says what it was about; `then(error)` runs on the app's own thread."""
 
-    def __init__(self, error: BaseException, doing: str) -> None:
+    def __init__(self, error: BaseException, doing: str, then: Callable[[BaseException], None] | None = None) -> None:
         super().__init__()
         self.error = error
         self.doing = doing
+        self.then = then
 
 
-class AbProgress(Message):
-    """How many prompts both arms of the running test have answered."""
+class Held(Message):
+    """Writes wait because another process keeps the store, or with `over` no longer."""
+
+    def __init__(self, *, over: bool) -> None:
+        super().__init__()
+        self.over = over
+
+
+class Progress(Message):
+    """So many of `total` are done; of those that wait only the newest of a kind matters."""
 
     def __init__(self, done: int, total: int) -> None:
         super().__init__()
@@ -45,5 +54,9 @@ class AbProgress(Message):
         self.total = total
 
     def can_replace(self, message: Message) -> bool:
-        """Only the newest count matters."""
-        return isinstance(message, AbProgress)
+        """Whether that is the same kind of progress."""
+        return type(message) is type(self)
+
+
+class AbProgress(Progress):
+    """How many prompts both arms of the running test have answered."""

@@ -11,7 +11,7 @@ from textual.binding import ActiveBinding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-_ALIKE = {"list", "runs", "confirm", "help", "dialog"}
+_ALIKE = {"list", "scroll", "tree", "runs", "confirm", "help", "dialog"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,12 @@ class AppCommands(Provider):
                 seen.add(name)
                 help_text = active.binding.tooltip or active.binding.description
                 yield Command(name, help_text, partial(self._run, active))
+        other = "light" if self.app.current_theme.dark else "dark"
+        yield Command(f"app: switch to {other}", f"The {other} theme used last", partial(self._app, "switch_side"))
         yield Command("app: theme", "Choose a theme, dark or light", self.app.action_change_theme)
+
+    async def _app(self, action: str) -> None:
+        await self.app.run_action(action, self.app)
 
     async def _run(self, active: ActiveBinding) -> None:
         await self.app.run_action(active.binding.action, active.node)
@@ -62,7 +67,7 @@ def command_name(active: ActiveBinding) -> str:
     area, _, verb = (binding.id or "").partition(".")
     if not verb or binding.system or not binding.description:
         return ""
-    if binding.action.startswith("switch_mode"):
+    if binding.action.startswith("open(") and area == "app":
         return f"go to: {binding.description}"
     if (not binding.show and area != "app") or area in _ALIKE:
         return ""

@@ -19,11 +19,17 @@ TEND_SECONDS = 10.0
 
 
 class StoreTail:
-    """A thread that posts `StoreChanged` at most once per poll. Reading the version costs some 5 µs."""
+    """A thread that posts `StoreChanged` at most once per poll. Reading the version costs some 5 µs.
 
-    def __init__(self, home: Home, owner: MessagePump) -> None:
+    `store` is the one of the app's own thread. Made before the first screen reads, the tail also tells what was
+    written between that reading and the thread's first look.
+    """
+
+    def __init__(self, home: Home, owner: MessagePump, store: Store) -> None:
         self._home = home
         self._owner = owner
+        self._store = store
+        self._first = store.data_version()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="store-tail", daemon=True)
 
@@ -44,12 +50,20 @@ class StoreTail:
         except Exception as error:  # noqa: BLE001  the boundary of the watching thread
             self._owner.post_message(Failed(error, "watching the store for changes"))
 
+    def _compare(self) -> None:
+        """In the app's thread, once the other one watches: a version means something to its own connection only."""
+        if not self._end.is_set() and self._store.data_version() != self._first:
+            self._owner.post_message(StoreChanged())
+
     def _loop(self, store: Store) -> None:
-        # Imported here, in the thread, so that the first screen does not wait for it.
+        seen = store.data_version()
+        self._owner.call_later(self._compare)
+        if self._end.wait(POLL_SECONDS):
+            return
+        # Imported here and not before, so that neither the first frame nor the first figures wait for it.
         from core.dispatch import Dispatcher
 
         dispatcher = Dispatcher(store, self._home)
-        seen = store.data_version()
         tend_at = 0.0
         while not self._end.wait(POLL_SECONDS):
             changed = False

@@ -8,6 +8,7 @@ obey, or that a reader could not see, is replaced by something visible.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from textual.content import Content
 from textual.style import Style
@@ -24,21 +25,29 @@ _UNSEEN = (
     "\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-_HOSTILE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_UNSEEN}]")
+_FORMS = "\ufe00-\ufe0f\U0001f3fb-\U0001f3ff"
+_SYMBOL = "\u00a9\u00ae\u203c\u2049\u2100-\u214f\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+# How a symbol is drawn: in colours, as text, in a tone of skin. Terminals do not agree on how many cells such a symbol
+# takes, and the rest of its line would be torn. Behind anything else they are as invisible as the others.
+_DRAWING = re.compile(f"(?<=[{_SYMBOL}])[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]|(?<=[0-9#*])\ufe0f(?=\u20e3)")
+_HOSTILE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_UNSEEN}{_FORMS}]")
+_ORDERS = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_UNSEEN}]")
+_NOTE = re.compile(r"\n… [\d,]+ more characters\Z")
 _SHOWN = re.compile(r"‹U\+([0-9A-F]{4,6})›")
-_RESTORED = re.compile(f"[{_UNSEEN}]")
+_RESTORED = re.compile(f"[{_UNSEEN}{_FORMS}]")
 
 
 def plain(text: str, *, limit: int | None = DISPLAY_LIMIT, line_limit: int | None = LINE_LIMIT) -> str:
     """`text` with nothing left that a terminal obeys; tabs and newlines stay.
 
     C0 controls and DEL become their control pictures (`␛`), C1, bidirectional, zero-width and unpaired surrogate
-    characters `‹U+202E›`. More than `limit` characters, or `line_limit` in one line, are cut with a note that says how
-    many are missing; None cuts nothing. Applying it twice changes nothing more.
+    characters `‹U+202E›`; what only tells how a symbol is drawn is left out. More than `limit` characters, or
+    `line_limit` in one line, are cut with a note that says how many are missing; None cuts nothing. Applying it twice
+    changes nothing more.
     """
     total = len(text)
     cut = limit is not None and total > limit + _SLACK
-    shown = _visible(text[:limit] if cut else text)
+    shown = _visible(_DRAWING.sub("", text[:limit] if cut else text))
     if line_limit is not None and len(shown) > line_limit:
         shown = "\n".join(_shorter(line, line_limit) for line in shown.split("\n"))
     missing = total - limit if cut and limit is not None else 0
@@ -49,21 +58,39 @@ def plain(text: str, *, limit: int | None = DISPLAY_LIMIT, line_limit: int | Non
 
 
 def safe(text: object, style: str | Style = "", *, one_line: bool = False, limit: int = DISPLAY_LIMIT) -> Content:
-    """Inert content to hand to a widget, in one style; `one_line` shows line breaks as `⏎` and tabs as spaces."""
+    """Inert content to hand to a widget, in one style; `one_line` shows line breaks as `⏎`, tabs as spaces, and what is
+    cut as `…`."""
     shown = plain(str(text), limit=limit)
     if one_line:
-        shown = shown.replace("\n", " ⏎ ").replace("\t", " ")
+        shown = _NOTE.sub("…", shown).replace("\n", " ⏎ ").replace("\t", " ")
     return Content.styled(shown, style) if style else Content(shown)
 
 
 def editable(text: str) -> str:
     """The whole text in visible form, for an editor; `restored` undoes it."""
-    return plain(text, limit=None, line_limit=None)
+    return _visible(text)
 
 
 def restored(text: str) -> str:
     """What a person edited, with the invisible characters back in place. Control characters do not come back."""
     return _SHOWN.sub(_original, text)
+
+
+def for_clipboard(text: str) -> str:
+    """The whole text as it may be pasted into a terminal: what is invisible stays as it is, what a terminal would obey
+    is shown as its picture."""
+    return restored(editable(text))
+
+
+def pasted(text: str) -> str:
+    """What came from the clipboard, as it may stand in a line or a box that is edited; terminals send `\\r` for a line
+    break. `restored` undoes it."""
+    return _visible(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def without_orders(text: str, width: Callable[[str], int]) -> str:
+    """`text` with as many spaces for each character that a terminal would obey as the screen has cells for it."""
+    return _ORDERS.sub(lambda found: " " * width(found[0]), text)
 
 
 def _visible(text: str) -> str:

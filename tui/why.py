@@ -31,10 +31,12 @@ def why(found: Explanation) -> list[Why]:
 
 
 def next_batch(found: Explanation) -> str:
-    """Whether the next training takes it, and why not; `…` until its category was looked at."""
+    """Whether the next training takes it, and why not; `…` until its category was looked at, where it is."""
     if found.standing is not None:
         return found.standing.batch
-    return f"held back: {found.held}" if found.held else f"next batch {UNKNOWN}"
+    if found.held:
+        return f"held back: {found.held}"
+    return f"next batch: {found.no_standing}" if found.no_standing else f"next batch {UNKNOWN}"
 
 
 def reward_line(parts: RewardParts) -> str:
@@ -53,7 +55,8 @@ def _standing(found: Explanation) -> Iterator[Why]:
     yield Why("training", "", next_batch(found))
     yield Why("gate", "held back" if held else "passes", held)
     if known is None:
-        yield Why("split", "", UNKNOWN)
+        if not found.no_standing:
+            yield Why("split", "", UNKNOWN)
         return
     if known.near_copy_of is not None:
         yield Why("near-copy of", f"event {known.near_copy_of}", "")
@@ -77,7 +80,7 @@ def _rest(found: Explanation) -> Iterator[Why]:
     yield Why("quality", f"{number(quality.value, 2)} {quality.tier}", f"{text}{missing}")
     known = found.standing
     if known is None:
-        place = f" {UNKNOWN}"
+        place = "" if found.no_standing else f" {UNKNOWN}"
     elif known.quantile is None:
         place = ""
     else:

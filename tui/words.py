@@ -26,6 +26,8 @@ RUN_COLOURS = {
 VERDICT_GLYPHS = {"promote": "✓", "keep": "✗", "need more data": "…"}
 _LENGTHS = ((60, "min", 1, "s"), (3600, "h", 60, "min"), (86400, "d", 3600, "h"))
 _UNITS = ("B", "KB", "MB", "GB", "TB")
+_LONGEST = 1_000 * 365 * 86_400.0  # seconds; beyond it a clock was wrong, or a file
+_DIGITS = 1e9
 
 
 def run_status(status: str) -> str:
@@ -40,6 +42,8 @@ def data_size(count: float) -> str:
         if abs(value) < 999.5 or unit == _UNITS[-1]:
             break
         value /= 1000
+    if abs(value) >= 999_999.5:
+        return f"{value:.3g} {unit}"
     return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 9.95 else f"{value:.1f} {unit}"
 
 
@@ -47,6 +51,8 @@ def duration(seconds: float) -> str:
     """A length of time in its two largest units: 25 ms, 4 s, 2 min 5 s, 3 h 20 min, 2 d 4 h."""
     if not math.isfinite(seconds) or seconds < 0:
         return "?"
+    if seconds > _LONGEST:
+        return "over 1,000 years"
     if 0 < seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     whole = round(seconds)
@@ -71,6 +77,8 @@ def ago(at: float, now: float | None = None) -> str:
     seconds = max(0.0, (time.time() if now is None else now) - at)
     if seconds < 60:
         return "just now"
+    if seconds > _LONGEST:
+        return "over 1,000 years ago"
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
@@ -78,23 +86,26 @@ def ago(at: float, now: float | None = None) -> str:
 
 
 def clock(at: float) -> str:
-    """A moment in local time, to the minute."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    """A moment in local time, to the minute; `?` where no calendar has it."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    except (OverflowError, OSError, ValueError):
+        return "?"
 
 
 def percent(share: object, digits: int = 0) -> str:
     """A share 0-1 as a percentage, `–` when it is not known."""
-    return f"{100 * share:.{digits}f} %" if _is_number(share) else "–"
+    return f"{_fixed(100 * share, digits)} %" if _is_number(share) else "–"
 
 
 def number(value: object, digits: int = 1) -> str:
     """A figure with a fixed number of digits, `–` when it is not known."""
-    return f"{value:.{digits}f}" if _is_number(value) else "–"
+    return _fixed(value, digits) if _is_number(value) else "–"
 
 
 def signed(value: object, digits: int = 1) -> str:
     """A difference with its sign, `–` when it is not known."""
-    return f"{value:+.{digits}f}" if _is_number(value) else "–"
+    return _fixed(value, digits, "+") if _is_number(value) else "–"
 
 
 def rate(value: object) -> str:
@@ -114,6 +125,8 @@ def speed(tokens: object) -> str:
     value, unit = (float(tokens), "") if tokens < 999.5 else (tokens / 1_000, "k")
     if value >= 999.5:
         value, unit = value / 1_000, "M"
+    if value >= 999.5:
+        return f"{value:.3g}{unit} tok/s"
     return f"{value:.{1 if value < 9.95 else 0}f}{unit} tok/s"
 
 
@@ -124,7 +137,7 @@ def mebibytes(count: object) -> str:
 
 def celsius(degrees: object) -> str:
     """A temperature: 71 °C."""
-    return f"{degrees:.0f} °C" if _is_number(degrees) else "–"
+    return f"{_fixed(degrees, 0)} °C" if _is_number(degrees) else "–"
 
 
 def odds(evidence: object) -> str:
@@ -139,6 +152,11 @@ def odds(evidence: object) -> str:
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """A count with its noun: 1 pair, 2 pairs, 1,200 examples."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def _fixed(value: float, digits: int, sign: str = "") -> str:
+    """With that many digits behind the point, but no more than the screen has room for before it."""
+    return f"{value:{sign}.{digits}f}" if abs(value) < _DIGITS else f"{value:{sign}.3g}"
 
 
 def _is_number(value: object) -> TypeGuard[float]:

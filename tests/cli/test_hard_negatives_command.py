@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from core.errors import FinetuneError
 from core.paths import Home
-from storage import events, judgments
+from storage import events, judgments, pins
 from storage.db import Store
 from storage.rows import NewEvent
 from tui.cli.hard_negatives import hard_negatives_command
@@ -106,3 +106,18 @@ def test_hostile_text_stays_text(store: Store) -> None:
         out = call(*arguments).output
         assert not set(out) & {"\x1b", "\x07", "\u202e"}
         assert "\ny" not in out
+
+
+def test_an_event_is_asked_for_in_the_next_batch_and_no_more(filled: Store) -> None:
+    found = json.loads(call("erd", "--list", "--next", "2", "--json").stdout)["categories"][0]
+    assert [each["event_id"] for each in found["events"] if each["pinned"]] == [2]
+    assert set(pins.open_pins(filled, "erd")) == {2}
+    assert "first in the next batch" in call("erd", "--list").stdout
+    call("erd", "--not-next", "2")
+    assert pins.open_pins(filled, "erd") == {}
+
+
+def test_asking_for_an_event_that_is_not_there_keeps_no_wish(filled: Store) -> None:
+    with pytest.raises(FinetuneError, match="no event 99"):
+        call("erd", "--next", "2", "--next", "99")
+    assert pins.open_pins(filled) == {}

@@ -131,9 +131,19 @@ def test_candidates_of_a_file_and_of_a_version(
     assert "answered before" not in shown
 
 
+def test_candidates_of_the_base_model_where_nothing_was_trained(
+    home: Home, answered: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(source: Path, target: Path, **_: object) -> None:
+        target.write_bytes(b"GGUF")
+
+    monkeypatch.setattr("core.release.gguf.export_gguf", export)
+    monkeypatch.setattr("tui.cli.candidates.ModelsByName", Fake)
+    done = as_json(candidates, "erd", "--n", "2")
+    assert (done["model"], done["answered"], done["recorded"]) == ("demo", 1, 2)
+
+
 def test_a_model_that_is_not_there_is_said(store: Store, home: Home) -> None:
-    with pytest.raises(FinetuneError, match="No version serves erd yet"):
-        call(candidates, "erd")
     with pytest.raises(FinetuneError, match="There is no file"):
         call(candidates, "erd", "--model", "gone.gguf")
     with pytest.raises(FinetuneError, match="There is no version"):

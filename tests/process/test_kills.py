@@ -113,7 +113,7 @@ def test_a_run_goes_on_without_the_app_that_started_it(home: Home) -> None:
     app = Terminal(command(home.root))
     try:
         app.until("Dashboard")
-        app.press("3")
+        app.press("5")
         app.until("New run")
         app.press("n")
         app.until("fits: needs")

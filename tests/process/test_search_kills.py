@@ -20,6 +20,9 @@ from core.search.process import PROGRESS
 from core.search.study import overview
 from core.train.launch import process_started
 from storage import runs
+from tui.runs import search_work
+from tui.runs.search import broken_off, read_search
+from tui.runs.search_work import SearchWish
 
 pytestmark = pytest.mark.process
 TINY = """
@@ -124,3 +127,24 @@ def test_a_killed_search_goes_on_and_makes_room_for_a_run(tmp_path: Path) -> Non
     assert found.trials[1].settings == found.trials[0].settings
     for one in found.trials[1:]:
         assert one.score is not None and one.loss is not None and one.base_loss is not None
+
+
+def test_a_search_begun_from_the_app_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
+    home = fill(tmp_path / "home", TINY)
+    wish = SearchWish("erd", "demo", 2, limit=20)
+    search_work.begin(home, wish)
+    wait(lambda: len(told(home, "search-1-0")) >= 2)
+    assert search_work.at_work(home) is not None
+    search_work.stop(home)
+    wait(lambda: search_work.at_work(home) is None)
+    assert search_work.last_words(home) == "What is done is kept; the same command goes on from here."
+    stopped = read_search(home, "erd", "demo")
+    assert stopped.waits and [broken_off(one) for one in stopped.trials] == [True, False]
+    search_work.begin(home, SearchWish("erd", "demo", 2))
+    wait(lambda: search_work.at_work(home) is None)
+    found = read_search(home, "erd", "demo")
+    assert found.done == 2 and not found.open and not found.waits and not found.best_is_applied
+    search_work.set_defaults(home, "erd", "demo", forget=False)
+    assert read_search(home, "erd", "demo").best_is_applied
+    search_work.set_defaults(home, "erd", "demo", forget=True)
+    assert not read_search(home, "erd", "demo").best_is_applied

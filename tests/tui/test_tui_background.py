@@ -7,18 +7,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from textual.pilot import Pilot
+from pilot_kit import PATIENCE, settle, until
 
 from tui.app import FinetuneApp
 from tui.screens.base import BaseScreen
-
-
-async def _until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it never came")
 
 
 async def test_a_wish_made_by_the_result_replaces_the_one_that_waits(app: FinetuneApp) -> None:
@@ -29,7 +21,7 @@ async def test_a_wish_made_by_the_result_replaces_the_one_that_waits(app: Finetu
 
         def work(name: str) -> str:
             begun.append(name)
-            gate.wait(5.0)
+            gate.wait(PATIENCE)
             return name
 
         def ask(name: str, then: Callable[[str], None] = results.append) -> None:
@@ -41,10 +33,10 @@ async def test_a_wish_made_by_the_result_replaces_the_one_that_waits(app: Finetu
 
         ask("first", first_came)
         ask("waits")
-        await _until(pilot, lambda: begun == ["first"])
+        await until(pilot, lambda: begun == ["first"])
         gate.set()
-        await _until(pilot, lambda: len(results) == 2)
-        await pilot.pause(0.1)
+        await until(pilot, lambda: len(results) == 2)
+        await settle(pilot)
         assert results == begun == ["first", "wished by the result"]
 
 
@@ -59,12 +51,12 @@ async def test_work_that_the_result_starts_at_once_voids_the_one_that_waits(app:
             screen.in_background(lambda: time.sleep(0.05) or "at once", group="g", description="x", then=results.append)
 
         def first() -> str:
-            gate.wait(5.0)
+            gate.wait(PATIENCE)
             return "first"
 
         screen.in_background(first, group="g", description="first", then=first_came)
         screen.in_background(lambda: "waits", group="g", description="w", then=results.append, in_turn=True)
         gate.set()
-        await _until(pilot, lambda: len(results) == 2)
-        await pilot.pause(0.1)
+        await until(pilot, lambda: len(results) == 2)
+        await settle(pilot)
         assert results == ["first", "at once"]

@@ -3,9 +3,12 @@ from __future__ import annotations
 import math
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import App, ComposeResult
 
+from tui.widgets.chart import LineChart
 from tui.widgets.curves import Series, decimate, nice_number, plot
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
@@ -89,3 +92,81 @@ def test_a_hundred_thousand_points_are_drawn_within_a_tenth_of_a_second() -> Non
 def test_numbers_fit_beside_an_axis() -> None:
     shown = [nice_number(value) for value in (0, 0.0125, 1.25, 12.5, 1250, 12_500, 2.5e6, 2e-4, 1e12)]
     assert shown == ["0", "0.0125", "1.25", "12.5", "1,250", "12.5k", "2.5M", "2e-04", "1e+12"]
+
+
+def test_extremes_follow_what_comes_and_what_is_rewritten() -> None:
+    series = Series("loss", [(1, 3.0), (2, 2.0)])
+    assert series.extremes == (2.0, 3.0)
+    series.extend([(3, 1.0), (4, 9.0)])
+    assert series.extremes == (1.0, 9.0)
+    series.extend([(4, 2.5)])
+    assert series.extremes == (1.0, 3.0)
+
+
+@given(st.lists(FINITE, min_size=1, max_size=80), st.integers(0, 80), st.integers(0, 80))
+def test_merging_parts_gives_the_whole(values: list[float], cut: int, back: int) -> None:
+    points = list(enumerate(values))
+    whole, first = Series("loss", points), Series("loss", points[:cut])
+    if len(first):
+        _ = first.extremes
+    first.merge(Series("loss", points[max(0, cut - back) :]))
+    assert (first.xs, first.ys) == (whole.xs, whole.ys)
+    assert first.extremes == whole.extremes
+
+
+class _Charts(App[None]):
+    def compose(self) -> ComposeResult:
+        yield LineChart(id="chart")
+
+
+async def test_more_points_are_drawn_at_most_twice_a_second_and_another_curve_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[int] = []
+    lines = LineChart.lines
+
+    def counted(chart: LineChart, width: int, height: int) -> object:
+        drawn.append(sum(map(len, chart.series)))
+        return lines(chart, width, height)
+
+    monkeypatch.setattr(LineChart, "lines", counted)
+    monkeypatch.setattr("tui.widgets.chart.REDRAW_SECONDS", 3600.0)
+    loss, rate = Series("loss", [(1, 1.0)]), Series("rate", [(1, 1.0), (2, 2.0), (3, 3.0)])
+    async with _Charts().run_test(size=(60, 20)) as pilot:
+        chart = pilot.app.query_one(LineChart)
+        chart.show([loss])
+        await pilot.pause()
+        assert drawn[-1] == 1
+        loss.extend([(2, 1.0)])
+        chart.show([loss])
+        await pilot.pause(0.05)
+        assert drawn[-1] == 1
+        chart.show([rate])
+        await pilot.pause()
+        assert drawn[-1] == 3
+        monkeypatch.setattr("tui.widgets.chart.REDRAW_SECONDS", 0.0)
+        rate.extend([(4, 1.0)])
+        chart.show([rate])
+        await pilot.pause()
+        assert drawn[-1] == 4
+
+
+async def test_a_chart_that_is_not_seen_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def noted(chart: LineChart, *_: int) -> tuple[()]:
+        drawn.append(len(chart.series))
+        return ()
+
+    monkeypatch.setattr(LineChart, "lines", noted)
+    async with _Charts().run_test(size=(60, 20)) as pilot:
+        chart = pilot.app.query_one(LineChart)
+        chart.display = False
+        await pilot.pause()
+        drawn.clear()
+        chart.show([Series("loss", [(1, 1.0)])])
+        await pilot.pause(0.05)
+        assert drawn == []
+        chart.display = True
+        await pilot.pause()
+        assert drawn == [1]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
+from pilot_kit import PATIENCE, settle, until
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
@@ -15,16 +17,12 @@ from storage.db import Store, open_store
 from storage.rows import NewEvent
 from tui.app import FinetuneApp
 from tui.overview import read_overview
+from tui.tail import StoreTail
 from tui.widgets.category_card import category_card, sparkline
 from tui.widgets.progress_line import bar, run_line
+from tui.widgets.query_chips import QueryChips
 
 SIZE = (80, 24)
-
-
-async def settle(pilot: Pilot[None]) -> None:
-    for _ in range(3):
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause(0.05)
 
 
 def text_of(pilot: Pilot[None], selector: str) -> str:
@@ -37,14 +35,15 @@ def cards(pilot: Pilot[None]) -> str:
 
 
 def footer_keys(app: FinetuneApp) -> list[str]:
-    return [active.binding.description for active in app.screen.active_bindings.values() if active.binding.show]
+    shown = [active.binding.description for active in app.screen.active_bindings.values() if active.binding.show]
+    return list(dict.fromkeys(shown))
 
 
 async def test_an_empty_home_says_which_key_loads_the_demonstration(app: FinetuneApp) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         assert "Nothing has been recorded here yet." in text_of(pilot, "#nothing")
-        assert footer_keys(app) == ["Demonstration"]
+        assert footer_keys(app) == ["Import", "Demonstration"]
 
 
 async def test_d_loads_the_demonstration_with_its_progress(
@@ -56,7 +55,9 @@ async def test_d_loads_the_demonstration_with_its_progress(
         with open_store(home.store) as own:
             events.add_many(own, [an_event(number) for number in range(4)])
         progress(2, 4)
-        time.sleep(0.2)
+        end = time.monotonic() + PATIENCE
+        while "2 of 4" not in text_of(pilot, "#loading_seed") and time.monotonic() < end:
+            time.sleep(0.01)
         shown.append(text_of(pilot, "#loading_seed"))
         progress(4, 4)
         return 4
@@ -68,7 +69,8 @@ async def test_d_loads_the_demonstration_with_its_progress(
         await settle(pilot)
         assert "2 of 4" in shown[0]
         assert "erd" in cards(pilot)
-        assert footer_keys(app) == ["Review", "Train"]
+        assert footer_keys(app) == ["Do next", "Review", "Train", "Import"]
+        assert not app._notifications  # the counts and the guide say it
 
 
 async def test_a_demonstration_that_fails_says_why_and_can_be_tried_again(
@@ -84,7 +86,16 @@ async def test_a_demonstration_that_fails_says_why_and_can_be_tried_again(
         await settle(pilot)
         toast = next(iter(app._notifications))
         assert (toast.title, toast.message) == ("No feedback", "The file [/] is gone.\nInstall again.")
-        assert footer_keys(app) == ["Demonstration"]
+        assert footer_keys(app) == ["Import", "Demonstration"]
+
+
+async def test_the_first_frame_leaves_no_text_without_a_colour(app: FinetuneApp, five: list[int]) -> None:
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        drawn = app.screen.query_one("#runs").visual_style
+        assert drawn.foreground is not None and drawn.background is not None
+        assert drawn.foreground.a == 1 and drawn.background.get_contrast_text(1).brightness > 0.5
+        assert drawn.foreground.brightness > 0.5
 
 
 async def test_what_others_write_shows_up(
@@ -96,9 +107,26 @@ async def test_what_others_write_shows_up(
         events.add(store, an_event(50))
         judgments.judge(store, five[0], "good", now=1.0)
         judgments.judge(store, five[1], "bad", now=2.0)
-        await pilot.pause(0.7)
+        await until(pilot, lambda: "4 to review" in cards(pilot))
+
+
+async def test_what_is_written_before_the_store_is_watched_shows_up(
+    new_app: Callable[[], FinetuneApp], store: Store, five: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, watches = threading.Event(), StoreTail._watch
+
+    def late(tail: StoreTail) -> None:
+        begin.wait(PATIENCE)
+        watches(tail)
+
+    monkeypatch.setattr(StoreTail, "_watch", late)
+    monkeypatch.setattr("tui.tail.POLL_SECONDS", 3600.0)
+    async with new_app().run_test(size=SIZE) as pilot:
         await settle(pilot)
-        assert "4 to review" in cards(pilot)
+        assert "5 to review" in cards(pilot)
+        judgments.judge(store, five[0], "good", now=1.0)
+        begin.set()
+        await until(pilot, lambda: "4 to review" in cards(pilot))
 
 
 async def test_r_opens_the_review_of_the_category_under_the_cursor(app: FinetuneApp, five: list[int]) -> None:
@@ -107,7 +135,7 @@ async def test_r_opens_the_review_of_the_category_under_the_cursor(app: Finetune
         await pilot.press("r")
         await settle(pilot)
         assert app.current_mode == "review"
-        assert "a erd" in text_of(pilot, "#status")
+        assert "erd" in app.screen.query_one(QueryChips).text
 
 
 def test_the_card_shows_counts_trend_production_and_what_is_next(home: Home, five: list[int]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 import pytest
+from pilot_kit import settle, until
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Static, TextArea
@@ -16,29 +17,25 @@ from core.paths import Home
 from storage import events, judgments, pairs
 from storage.db import Store
 from storage.rows import NewEvent
-from tui import queue_loader, standing_loader
 from tui.app import FinetuneApp
 from tui.messages import Written
-from tui.review_queue import Choice, read_order
+from tui.review import queue_loader, standing_loader
+from tui.review.queue import Choice, read_order
 from tui.screens.edit import EditScreen
 from tui.widgets.event_pane import EventPane
+from tui.widgets.query_chips import QueryChips
 from tui.widgets.search_line import SearchLine
 from tui.widgets.virtual_table import VirtualTable
 
 SIZE = (120, 40)
 
 
-async def settle(pilot: Pilot[None]) -> None:
-    """Until writes, reads and what they post have been handled."""
-    for _ in range(3):
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause(0.05)
-
-
 async def open_review(pilot: Pilot[None], order: str = "newest") -> None:
     await pilot.press("2")
     await settle(pilot)
-    while f"o {order}" not in text_of(pilot, "#status"):
+    for _ in range(3):
+        if chips(pilot).endswith(order) or f"sort:{order}" in chips(pilot):
+            break
         await pilot.press("o")
         await settle(pilot)
     await pilot.press("home")
@@ -47,6 +44,10 @@ async def open_review(pilot: Pilot[None], order: str = "newest") -> None:
 
 def text_of(pilot: Pilot[None], selector: str) -> str:
     return str(pilot.app.screen.query_one(selector, Static).visual)
+
+
+def chips(pilot: Pilot[None]) -> str:
+    return pilot.app.screen.query_one(QueryChips).text
 
 
 def queue_of(pilot: Pilot[None]) -> VirtualTable[object]:
@@ -117,7 +118,6 @@ async def test_a_correction_is_written_with_its_score_and_becomes_a_pair(
         assert isinstance(app.screen, EditScreen), "an unchanged response is no correction"
         app.screen.query_one(TextArea).move_cursor((1, 4))
         await pilot.press("V", "I", "P")
-        await pilot.pause(0.4)
         await settle(pilot)
         assert "+     VIPCUSTOMER" in text_of(pilot, "#diff")
         assert "score 4 → " in text_of(pilot, "#score")
@@ -145,13 +145,11 @@ async def test_search_narrows_the_queue_as_one_types(app: FinetuneApp, five: lis
     async with app.run_test(size=SIZE) as pilot:
         await open_review(pilot)
         await pilot.press("slash", *"number 3")
-        await pilot.pause(0.3)
         await settle(pilot)
         assert list(queue_of(pilot).ids) == [five[1]]
         await pilot.press("enter", "g")
         await settle(pilot)
         await pilot.press("escape")
-        await pilot.pause(0.3)
         await settle(pilot)
         assert app.screen.query_one(SearchLine).value == ""
         assert list(queue_of(pilot).ids) == [five[0], *five[2:]]
@@ -161,11 +159,9 @@ async def test_a_search_without_a_hit_says_how_to_leave_it(app: FinetuneApp, fiv
     async with app.run_test(size=SIZE) as pilot:
         await open_review(pilot)
         await pilot.press("slash", *"zebra")
-        await pilot.pause(0.3)
         await settle(pilot)
-        assert "Nothing has the words: zebra" in text_of(pilot, "#nothing")
+        assert "Nothing matches: is:pending sort:newest zebra" in text_of(pilot, "#nothing")
         await pilot.press("escape")
-        await pilot.pause(0.3)
         await settle(pilot)
         assert list(queue_of(pilot).ids) == five
 
@@ -185,7 +181,7 @@ async def test_filters_and_orders_cycle_and_are_remembered(
     async with new_app().run_test(size=SIZE) as pilot:
         await pilot.press("2")
         await settle(pilot)
-        assert "f bad" in text_of(pilot, "#status") and "o score" in text_of(pilot, "#status")
+        assert "f is:bad ×" in chips(pilot) and "o sort:score ×" in chips(pilot)
         assert list(queue_of(pilot).ids) == [five[2]]
 
 
@@ -196,10 +192,8 @@ async def test_new_events_join_the_queue_and_the_cursor_stays(
         await open_review(pilot)
         await pilot.press("j")
         added = events.add(store, an_event(77))
-        await pilot.pause(0.6)
-        await settle(pilot)
+        await until(pilot, lambda: list(queue_of(pilot).ids) == [*five, added])
         assert queue_of(pilot).current == five[1]
-        assert list(queue_of(pilot).ids) == [*five, added]
 
 
 async def test_an_empty_store_says_where_to_begin_and_offers_no_judging(app: FinetuneApp) -> None:
@@ -216,7 +210,7 @@ async def test_an_empty_store_says_where_to_begin_and_offers_no_judging(app: Fin
 async def test_a_queue_that_cannot_be_read_says_why_and_another_can_be_opened(
     app: FinetuneApp, five: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(home: Home, choice: Choice, labelled: Sequence[int]) -> None:
+    def fail(home: Home, choice: Choice, labelled: Sequence[int] = ()) -> None:
         raise StoreError("The disk [/] is gone.", hint="Plug it in.")
 
     async with app.run_test(size=SIZE) as pilot:
@@ -328,14 +322,12 @@ async def test_the_order_follows_a_single_label_after_a_while(
         table = queue_of(pilot)
         table.show(array("q", thirty))
         await pilot.press("g")
-        await pilot.pause(0.1)
         await settle(pilot)
         assert list(table.ids)[:5] == thirty[:5]
         assert list(table.ids) != thirty
         assert sorted(table.ids) == thirty
         table.show(array("q", thirty))
         await pilot.press("s")
-        await pilot.pause(0.1)
         await settle(pilot)
         assert list(table.ids) == thirty, "a skip says nothing about what teaches"
 
@@ -347,7 +339,7 @@ async def test_an_order_that_comes_late_moves_only_what_is_still_below(
     go_on = threading.Event()
 
     def late(home: Home, ids: Sequence[int], labelled: Sequence[int]) -> array[int]:
-        go_on.wait(10)
+        go_on.wait(60.0)
         return array("q", reversed(ids))
 
     monkeypatch.setattr(queue_loader, "read_order", late)
@@ -390,9 +382,7 @@ async def test_why_shows_the_next_batch_once_it_is_known(
         assert "Why (w for all of it)" in shown(pilot)
         monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 0.05)
         judgments.judge(store, ids[0], "good", now=1.0)
-        await pilot.pause(0.6)
-        await settle(pilot)
-        assert "\nin the next batch: place " in shown(pilot)
+        await until(pilot, lambda: "\nin the next batch: place " in shown(pilot))
         await pilot.press("w")
         text = shown(pilot)
         assert text.index("Why\n") < text.index("Prompt\n")
@@ -404,9 +394,8 @@ async def test_why_shows_the_next_batch_once_it_is_known(
         assert "…" not in shown(pilot).split("Prompt\n")[0]
         monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 60.0)
         judgments.judge(store, ids[1], "good", now=2.0)
-        await pilot.pause(0.6)
-        await settle(pilot)
-        assert "balance" in shown(pilot) and " …" in shown(pilot).split("gate")[0], "out of date, and it says so"
+        await until(pilot, lambda: " …" in shown(pilot).split("gate")[0])  # out of date, and it says so
+        assert "balance" in shown(pilot)
 
 
 async def test_moving_the_cursor_reads_no_whole_category(
@@ -418,13 +407,12 @@ async def test_moving_the_cursor_reads_no_whole_category(
         asked.append(category)
 
     monkeypatch.setattr(standing_loader, "read_standings", count)
-    monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(standing_loader, "SETTLE_SECONDS", 0.05)
     async with app.run_test(size=SIZE) as pilot:
         await open_review(pilot)
-        await pilot.pause(0.05)
         await settle(pilot)
-        assert asked == ["erd"]
+        read = list(asked)
+        assert set(read) == {"erd"}
         await pilot.press(*"jjkjk")
-        await pilot.pause(0.05)
         await settle(pilot)
-        assert asked == ["erd"]
+        assert asked == read

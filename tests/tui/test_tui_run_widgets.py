@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from storage.rows import Metric, RunRow, VersionRow
 from tui.figures import FIGURES, brief, grouped, listed
-from tui.run_feed import news_of, seconds_left
-from tui.run_plan import DataOutlook
+from tui.runs.feed import NewsSorter, seconds_left
+from tui.runs.plan import DataOutlook
 from tui.widgets.figure_grid import figure_grid
 from tui.widgets.interval_bar import scale_lines
 from tui.widgets.lineage import lineage
@@ -16,7 +16,7 @@ from tui.widgets.outlook import data_text
 from tui.widgets.progress_line import run_line
 from tui.widgets.proof_list import proof_content
 from tui.widgets.run_fields import parse_fields, told
-from tui.widgets.run_view import fault_text, progress_text, stage_line
+from tui.widgets.run_lines import fault_text, progress_text, stage_line
 from tui.widgets.verdict import figures, verdict_line
 
 RUN = RunRow(
@@ -83,15 +83,20 @@ def test_stages_show_the_way_and_the_place() -> None:
 def test_a_fault_says_what_and_what_next_as_plain_text() -> None:
     fault = fault_text(replace(RUN, status="failed", error="Loss is [/x] \x1b[31m nan.", hint="Lower the rate."))
     assert fault.plain == "Loss is [/x] ␛[31m nan.\nLower the rate."
-    assert "R goes on" in fault_text(replace(RUN, status="stopped")).plain
+    assert "R goes on where it was" in fault_text(replace(RUN, status="stopped", attempts=1)).plain
+    assert "taken out of the queue" in fault_text(replace(RUN, status="stopped")).plain
     assert not fault_text(RUN).plain
 
 
 def test_news_sort_figures_into_curves() -> None:
     stored = [Metric(1, "loss", 2.0, 10.0), Metric(2, "loss", 1.0, 11.0), Metric(2, "memory_mb", 512.0, 11.0)]
-    news = news_of(RUN, stored, 3, ["a line"])
-    assert news.points == {"loss": [(1, 2.0), (2, 1.0)]}
-    assert news.latest == {"loss": 1.0, "memory_mb": 512.0}
+    sorter = NewsSorter()
+    sorter.sort(stored[:1])
+    sorter.sort([*stored[1:], Metric(3, "gradient_norm", 0.5, 12.0)])
+    news = sorter.news(RUN, 3, ["a line"])
+    drawn = {name: list(zip(one.xs, one.ys, strict=True)) for name, one in news.points.items()}
+    assert drawn == {"loss": [(1, 2.0), (2, 1.0)], "memory_mb": [(2, 512.0)]}
+    assert news.latest == {"loss": 1.0, "memory_mb": 512.0, "gradient_norm": 0.5}
     assert news.pace == [(10.0, 1), (11.0, 2)]
 
 
@@ -156,7 +161,10 @@ def test_the_list_of_figures_keeps_those_that_it_does_not_know() -> None:
 def test_the_progress_of_a_run_at_work_and_at_its_end() -> None:
     assert progress_text(RUN, 735.0).plain == "█▎░░░░░░░░░░ 10 % · step 10/100 · 12 min left"
     stopping = progress_text(replace(RUN, stop_requested=True), None)
-    assert stopping.plain == "█▎░░░░░░░░░░ 10 % · step 10/100 · stopping at the next step"
+    assert (
+        stopping.plain
+        == "█▎░░░░░░░░░░ 10 % · step 10/100 · pausing at the next step: it saves, and R goes on from there"
+    )
     assert progress_text(replace(RUN, stage="exporting"), None).plain == "step 10/100"
 
 
@@ -210,8 +218,9 @@ def test_what_there_is_to_train_on_by_each_method() -> None:
     few = data_text(DataOutlook("erd: 9 of 9 eligible", {"train": 9, "considered": 9}, ""), "sft").plain
     assert "! 9 examples to train on: few, 20 or more teach reliably" in few
     pairs = {"train": 30, "considered": 31, "eligible": 30, "pairs": {"correction": 20, "ranking": 10}}
-    shown = data_text(DataOutlook("erd: 30 of 31 pairs eligible", pairs, ""), "dpo").plain
-    assert "✓ 30 pairs to train on" in shown and "pairs: correction 20 · ranking 10" in shown
+    mix = {"preference (correction)": 20, "preference (ranking)": 10}
+    shown = data_text(DataOutlook("erd: 30 of 31 pairs eligible", pairs, "", mix), "dpo").plain
+    assert "✓ 30 pairs to train on" in shown and "█ preference (correction) 20 (67 %)" in shown
     assert "every correction (c) makes a pair" in data_text(DataOutlook("none", {"train": 0}, "no pair"), "dpo").plain
     learned = {"train": 0, "considered": 40, "eligible": 40}
     shown = data_text(DataOutlook("erd: 40 of 40 eligible", learned, "no example"), "sft", "v1").plain

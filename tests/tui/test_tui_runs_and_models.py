@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from pilot_kit import until
 from textual.pilot import Pilot
 from textual.widgets import ContentSwitcher, Input, Static
 
@@ -26,6 +27,7 @@ from tui.screens.pair import PairScreen
 from tui.widgets.ab_tables import ComparisonTable, ExampleTable
 from tui.widgets.chart import LineChart
 from tui.widgets.empty import Empty
+from tui.widgets.half import Half
 from tui.widgets.run_form import RunForm
 from tui.widgets.run_list import RunList
 from tui.widgets.verdict import VerdictPanel
@@ -96,19 +98,6 @@ def registry(store: Store, home: Home) -> SimpleNamespace:
     return SimpleNamespace(v0=v0, v1=v1, v2=v2, v3=v3, test=test)
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for what a worker brings; screens that are not there yet count as not yet."""
-    end = time.monotonic() + seconds
-    while True:
-        await pilot.pause(0.02)
-        try:
-            if condition():
-                return
-        except Exception:  # noqa: BLE001  a widget that is not composed yet
-            pass
-        assert time.monotonic() < end, "it never came"
-
-
 async def opened(pilot: Pilot[None], key: str, mode: str) -> None:
     await pilot.press(key)
     await until(pilot, lambda: mode == pilot.app.screen.MODE and not pilot.app.screen._tasks)  # type: ignore[attr-defined]
@@ -125,18 +114,18 @@ def footer(app: FinetuneApp) -> list[str]:
 
 async def test_without_a_run_the_form_stands_ready(app: FinetuneApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         await until(pilot, lambda: app.screen.query_one("#form-epochs", Input).value == "3")
         assert app.screen.query_one(ContentSwitcher).current == "train-form"
         await until(pilot, lambda: "fit" in shown(app, "#form-memory"))
         await until(pilot, lambda: "0 examples to train on" in shown(app, "#form-data"))
         assert "d loads examples" in shown(app, "#form-data")
-        assert footer(app) == ["Start"]
+        assert footer(app) == ["Start", "Searches"]
 
 
 async def test_a_field_that_holds_no_number_is_named_and_nothing_starts(app: FinetuneApp, store: Store) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         await until(pilot, lambda: app.screen.query_one("#form-epochs", Input).value == "3")
         app.screen.query_one("#form-epochs", Input).value = ""
         await until(pilot, lambda: "Epochs is empty." in shown(app, "#form-memory"))
@@ -148,17 +137,17 @@ async def test_a_field_that_holds_no_number_is_named_and_nothing_starts(app: Fin
 async def test_a_running_run_is_followed_and_stopped(app: FinetuneApp, store: Store) -> None:
     run = a_run(store, steps=20)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         chart = app.screen.query_one(LineChart)
         await until(pilot, lambda: len(chart.series[0]) == 20)
         assert "● training" in shown(app, "#run-stages")
         metrics.add_metrics(store, run, [Metric(21, "loss", 0.5, 21.0)])
         await until(pilot, lambda: len(chart.series[0]) == 21)
-        assert footer(app) == ["New run", "Stop", "Curve"]
+        assert footer(app) == ["New run", "Pause", "Curve", "Log", "Mark", "Searches"]
         await pilot.press("x")
         await until(pilot, lambda: runs.stop_requested(store, run))
-        await until(pilot, lambda: "stopping" in shown(app, "#run-progress"))
-        assert "Stop" not in footer(app)
+        await until(pilot, lambda: "pausing" in shown(app, "#run-progress"))
+        assert "Pause" not in footer(app)
 
 
 async def test_a_new_app_shows_the_whole_curve(new_app: Callable[[], FinetuneApp], store: Store) -> None:
@@ -166,17 +155,17 @@ async def test_a_new_app_shows_the_whole_curve(new_app: Callable[[], FinetuneApp
     for _ in range(2):
         app = new_app()
         async with app.run_test(size=(100, 30)) as pilot:
-            await opened(pilot, "3", "train")
+            await opened(pilot, "5", "train")
             await until(pilot, lambda app=app: len(app.screen.query_one(LineChart).series[0]) == 50)
 
 
 async def test_a_failed_run_says_why_and_offers_to_resume(app: FinetuneApp, store: Store) -> None:
     a_run(store, steps=5, error=f"Not a number {HOSTILE}")
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         await until(pilot, lambda: "Lower the learning rate" in shown(app, "#run-fault"))
         assert "[/x] [bold]y[/bold] ␛[31m␇" in shown(app, "#run-fault")
-        assert "Resume" in footer(app) and "Stop" not in footer(app)
+        assert "Resume" in footer(app) and "Pause" not in footer(app)
         await pilot.press("n")
         await until(pilot, lambda: app.screen.query_one(ContentSwitcher).current == "train-form")
         await pilot.press("escape")
@@ -187,7 +176,7 @@ async def test_moving_along_the_runs_shows_each(app: FinetuneApp, store: Store) 
     a_run(store, steps=5, error="first")
     a_run(store, steps=7, error="second")
     async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         await until(pilot, lambda: "second" in shown(app, "#run-fault"))
         await pilot.press("j")
         await until(pilot, lambda: "first" in shown(app, "#run-fault"))
@@ -197,7 +186,7 @@ async def test_moving_along_the_runs_shows_each(app: FinetuneApp, store: Store) 
 
 async def test_settings_that_fit_are_taken_over_with_one_key(app: FinetuneApp) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         await until(pilot, lambda: app.screen.query_one("#form-epochs", Input).value == "3")
         app.screen.query_one("#form-batch_size", Input).value = "400"
         app.screen.query_one("#form-max_length", Input).value = "100000"
@@ -211,29 +200,29 @@ async def test_settings_that_fit_are_taken_over_with_one_key(app: FinetuneApp) -
 
 async def test_the_scoreboard_tells_the_verdict(app: FinetuneApp, registry: SimpleNamespace) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, "4", "scoreboard")
+        await opened(pilot, "6", "scoreboard")
         await until(pilot, lambda: "Promote" in shown(app, "#verdict-line"))
         assert "110 won, 10 lost, 0 tied of 120" in shown(app, "#verdict-figures")
         assert app.screen.query_one(VerdictPanel).has_class("-judged")
         await until(pilot, lambda: len(app.screen.query_one(ExampleTable).ids) == 120)
-        assert footer(app) == ["Promote", "Roll back", "Undo", "Vote", "A/B test", "Losses"]
+        assert footer(app) == ["Promote", "Roll back", "Undo", "Vote", "A/B test"]
 
 
 async def test_examples_open_side_by_side_or_stacked(app: FinetuneApp, registry: SimpleNamespace) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, "4", "scoreboard")
+        await opened(pilot, "6", "scoreboard")
         await until(pilot, lambda: len(app.screen.query_one(ExampleTable).ids) == 120)
         await pilot.press("f", "enter")
         await until(pilot, lambda: app.screen.query_one(ExampleTable).has_focus)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, PairScreen))
         assert "lost" in shown(app, "#pair-head")
-        assert "one [/x] [bold]y[/bold] ␛[31m␇" in shown(app, "#pair-text-a")
-        left, right = app.screen.query_one("#pair-a").region, app.screen.query_one("#pair-b").region
+        assert "one [/x] [bold]y[/bold] ␛[31m␇" in app.screen.query_one("#answers-left", Half).text()
+        left, right = app.screen.query_one("#answers-left").region, app.screen.query_one("#answers-right").region
         assert left.x == right.x and left.y < right.y
         await pilot.resize_terminal(140, 40)
         await pilot.pause()
-        left, right = app.screen.query_one("#pair-a").region, app.screen.query_one("#pair-b").region
+        left, right = app.screen.query_one("#answers-left").region, app.screen.query_one("#answers-right").region
         assert left.y == right.y and left.x < right.x
         await pilot.press("n", "escape")
         await until(pilot, lambda: not isinstance(app.screen, PairScreen))
@@ -242,7 +231,7 @@ async def test_examples_open_side_by_side_or_stacked(app: FinetuneApp, registry:
 
 async def test_promote_and_undo_from_the_scoreboard(app: FinetuneApp, store: Store, registry: SimpleNamespace) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "4", "scoreboard")
+        await opened(pilot, "6", "scoreboard")
         await until(pilot, lambda: app.screen.query_one(ComparisonTable).selected is not None)
         await pilot.press("p")
         await until(pilot, lambda: aliases.list_aliases(store)[0].version_id == registry.v2)
@@ -261,7 +250,7 @@ async def test_an_ab_test_runs_in_the_background(
 
     monkeypatch.setattr("core.loop.LearningLoop.ab", compare)
     async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "4", "scoreboard")
+        await opened(pilot, "6", "scoreboard")
         await until(pilot, lambda: app.screen.query_one(ComparisonTable).selected is not None)
         await pilot.press("a")
         await until(pilot, lambda: asked == [registry.v3])  # the newest that was never compared
@@ -272,9 +261,10 @@ async def test_the_models_screen_promotes_refuses_and_rolls_back(
     app: FinetuneApp, store: Store, registry: SimpleNamespace
 ) -> None:
     async with app.run_test(size=(140, 40)) as pilot:
-        await opened(pilot, "5", "models")
+        await opened(pilot, "7", "models")
         await until(pilot, lambda: "★ in production as ft-erd" in shown(app, "#models-text"))
-        assert "promoted nothing → ft-demo-erd-v1 by ada: [/x]" in shown(app, "#models-text")
+        assert "▲ promoted the base model → ft-demo-erd-v1" in shown(app, "#models-text")
+        assert "because: [/x]" in shown(app, "#models-text")
         await pilot.press("G")
         await until(pilot, lambda: "not proved: it cannot be promoted" in shown(app, "#models-text"))
         await pilot.press("p")
@@ -287,7 +277,7 @@ async def test_the_models_screen_promotes_refuses_and_rolls_back(
         await until(pilot, lambda: aliases.list_aliases(store)[0].version_id == registry.v1)
 
 
-@pytest.mark.parametrize(("key", "mode", "advice"), [("4", "scoreboard", "open Train"), ("5", "models", "open Train")])
+@pytest.mark.parametrize(("key", "mode", "advice"), [("6", "scoreboard", "open Train"), ("7", "models", "open Train")])
 async def test_an_empty_screen_says_which_key_to_press(app: FinetuneApp, key: str, mode: str, advice: str) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, key, mode)
@@ -296,7 +286,7 @@ async def test_an_empty_screen_says_which_key_to_press(app: FinetuneApp, key: st
         assert footer(app) == []
 
 
-@pytest.mark.parametrize(("key", "mode"), [("3", "train"), ("4", "scoreboard"), ("5", "models")])
+@pytest.mark.parametrize(("key", "mode"), [("5", "train"), ("6", "scoreboard"), ("7", "models")])
 async def test_help_shows_every_key_of_the_footer(
     app: FinetuneApp, registry: SimpleNamespace, store: Store, key: str, mode: str
 ) -> None:
@@ -316,14 +306,14 @@ async def test_help_shows_every_key_of_the_footer(
 
 async def test_the_palette_offers_only_what_works_now(app: FinetuneApp, registry: SimpleNamespace) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, "5", "models")
+        await opened(pilot, "7", "models")
         await until(pilot, lambda: "Promote" in footer(app))
         names = {command_name(active) for active in app.screen.active_bindings.values()}
-        assert {"production: promote", "production: roll back", "models: A/B tests", "go to: Train"} <= names
-        await opened(pilot, "3", "train")
+        assert {"production: promote", "production: roll back", "models: compare", "go to: Train"} <= names
+        await opened(pilot, "5", "train")
         names = {command_name(active) for active in app.screen.active_bindings.values()}
         assert "train: start" in names
-        assert not {"train: stop", "train: resume", "production: promote"} & names
+        assert not {"train: pause", "train: resume", "production: promote"} & names
 
 
 async def test_the_dashboard_leads_to_the_form_of_its_category(app: FinetuneApp, store: Store, five: list[int]) -> None:
@@ -340,7 +330,7 @@ async def test_feedback_that_came_meanwhile_is_offered_for_training(
     app: FinetuneApp, store: Store, an_event: Callable[..., NewEvent]
 ) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         await until(pilot, lambda: app.screen.query_one(RunForm).request.category not in ("", "erd"))
         events.add_many(store, [an_event(number) for number in range(3)])
         await until(pilot, lambda: app.screen.query_one(RunForm).request.category == "erd")
@@ -355,7 +345,7 @@ async def test_resuming_asks_the_loop_for_the_run_that_is_watched(
     asked: list[int] = []
     monkeypatch.setattr("core.loop.LearningLoop.resume", lambda loop, run_id: asked.append(run_id))
     async with app.run_test(size=(100, 30)) as pilot:
-        await opened(pilot, "3", "train")
+        await opened(pilot, "5", "train")
         await until(pilot, lambda: "Resume" in footer(app))
         await pilot.press("R")
         await until(pilot, lambda: asked == [run])

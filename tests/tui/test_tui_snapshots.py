@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pilot_kit import settle
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from core.config import Ab
 from core.paths import Home
@@ -19,8 +20,8 @@ from storage import ab_tests, aliases, datasets, events, judgments, metrics, run
 from storage.db import Store
 from storage.rows import AbPairRow, Metric, NewEvent
 from tui.app import FinetuneApp
-from tui.run_plan import MemoryVerdict, read_defaults
-from tui.screens.base import BaseScreen, TopBar
+from tui.runs.plan import MemoryVerdict, read_defaults
+from tui.widgets.top_bar import TopBar
 
 NOW = 1_700_000_000.0
 SETTINGS = {
@@ -143,13 +144,14 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     time.tzset()
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setattr(Input, "cursor_blink", False)
+    monkeypatch.setattr(TextArea, "cursor_blink", False)
     fits = MemoryVerdict("fits", "fits: needs 0.6 of 16.0 GB free on the computer", {}, "")
-    monkeypatch.setattr("tui.form_outlook.read_memory", lambda home, request, look: fits)
+    monkeypatch.setattr("tui.runs.form_outlook.read_memory", lambda home, request, look: fits)
     monkeypatch.setattr(
-        "tui.form_outlook.read_defaults", lambda *chosen: replace(read_defaults(*chosen), settings=SETTINGS)
+        "tui.runs.form_outlook.read_defaults", lambda *chosen: replace(read_defaults(*chosen), settings=SETTINGS)
     )
-    monkeypatch.setattr("tui.form_outlook.SETTLE_SECONDS", 0.02)
-    monkeypatch.setattr("tui.standing_loader.SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr("tui.runs.form_outlook.SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr("tui.review.standing_loader.SETTLE_SECONDS", 0.05)
     construct = TopBar.__init__
     monkeypatch.setattr(TopBar, "__init__", lambda self, current, home: construct(self, current, Path("data")))
 
@@ -158,35 +160,25 @@ def going_to(*keys: str) -> Callable[[Pilot[None]], Awaitable[None]]:
     """Press keys, each when what the one before has begun is done."""
 
     async def go(pilot: Pilot[None]) -> None:
-        await _settle(pilot)
+        await settle(pilot)
         for key in keys:
             await pilot.press(key)
-            await _settle(pilot)
+            await settle(pilot)
 
     return go
-
-
-async def _settle(pilot: Pilot[None]) -> None:
-    quiet = 0
-    for _ in range(400):
-        await pilot.pause(0.02)
-        screens = [one for one in pilot.app.screen_stack if isinstance(one, BaseScreen)]
-        quiet = 0 if any(one._tasks for one in screens) else quiet + 1
-        if quiet >= 8:
-            return
 
 
 SHOWN = {
     "dashboard": (),
     "review": ("2",),
     "review_why": ("2", "w"),
-    "train_form": ("3", "n"),
-    "train_run": ("3",),
-    "scoreboard": ("4",),
-    "models": ("5",),
-    "help": ("4", "question_mark"),
-    "vote": ("4", "v", "2"),
-    "details": ("4", "d"),
+    "train_form": ("5", "n"),
+    "train_run": ("5",),
+    "scoreboard": ("6",),
+    "models": ("7",),
+    "help": ("6", "question_mark"),
+    "vote": ("6", "v", "2"),
+    "details": ("6", "d"),
 }
 
 
@@ -197,7 +189,7 @@ def test_snapshot(screen: str, size: str, home: Home, store: Store, snap_compare
     assert snap_compare(FinetuneApp(home), terminal_size=SIZES[size], run_before=going_to(*SHOWN[screen]))
 
 
-@pytest.mark.parametrize("keys", [("1",), ("3",), ("3", "c", "c")], ids=["dashboard", "loss", "rewards"])
+@pytest.mark.parametrize("keys", [("1",), ("5",), ("5", "c", "c")], ids=["dashboard", "loss", "rewards"])
 @pytest.mark.parametrize("size", SIZES)
 def test_snapshot_live(size: str, keys: tuple[str, ...], home: Home, store: Store, snap_compare: Snapshot) -> None:
     events.add_many(store, [_event(number, "bronze") for number in range(3)])

@@ -6,13 +6,13 @@ import os
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pilot_kit import until
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList, Select, Static
 
@@ -41,7 +41,7 @@ SIZE = (110, 40)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.form_outlook.SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr("tui.runs.form_outlook.SETTLE_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -111,18 +111,6 @@ def a_version(store: Store, home: Home, number: int, *, adapter: bool = True, pr
     return version.name
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        await pilot.pause(0.02)
-        try:
-            if condition():
-                return
-        except Exception:  # noqa: BLE001  a widget that is not composed yet
-            pass
-        assert time.monotonic() < end, str(pilot.app.screen.query(Static).filter("#form-memory").first().visual)
-
-
 class Form:
     """The form as a person sees it."""
 
@@ -132,7 +120,7 @@ class Form:
     @classmethod
     async def opened(cls, pilot: Pilot[None]) -> Form:
         form = cls(pilot)
-        await pilot.press("3")
+        await pilot.press("5")
         await until(pilot, lambda: form.text("epochs") and form.memory and form.data and "counting" not in form.data)
         return form
 
@@ -186,7 +174,7 @@ class Making:
     def __call__(self, task: Mapping[str, Any], log: Path, note: Callable[[str], None]) -> dict[str, Any]:
         self.asked.append(task)
         note("Taking tiny apart: 40%.")
-        assert self.go.wait(20)
+        assert self.go.wait(60.0)
         note("Comparing answers: 50%.")
         shutil.copytree(BASE, task["folder"])
         return {"kind": "f16", "chat_template": "of the file", "proof": [{"name": "all", "passed": True}]}
@@ -257,7 +245,7 @@ async def test_a_start_before_the_form_has_settled_takes_the_rate_of_the_method(
 ) -> None:
     async with app.run_test(size=SIZE) as pilot:
         form = await Form.opened(pilot)
-        monkeypatch.setattr("tui.form_outlook.SETTLE_SECONDS", 60.0)
+        monkeypatch.setattr("tui.runs.form_outlook.SETTLE_SECONDS", 60.0)
         form.type("rank", "4")
         form.choose("method", "dpo")
         await pilot.press("ctrl+s")
@@ -381,7 +369,7 @@ async def test_a_model_of_ollama_is_made_ready_and_trained(
         await form.until(lambda: "40%" in form.progress)
         assert form.widget.query_one("#form-start", Button).has_focus
         await pilot.press("ctrl+s")  # once is enough
-        await pilot.press("3")
+        await pilot.press("5")
         making.go.set()
         await form.until(lambda: launched)
         await form.until(lambda: not form.widget.has_class("-making"))

@@ -11,7 +11,7 @@ from core.paths import Home
 from storage.db import Store
 from storage.deployments import DeploymentRow
 from storage.rows import AbTestRow
-from tui.views import ModelsView
+from tui.versions.views import ModelsView
 from tui.widgets.lineage import lineage, row_text
 from tui.widgets.version_details import details
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from pilot_kit import until
 from textual.pilot import Pilot
 from textual.widgets import Footer, Static
 from textual.widgets._footer import FooterKey
@@ -26,6 +25,8 @@ from tui.screens.ab_details import AbDetailsScreen, by_part, strengths
 from tui.screens.help import HelpScreen
 from tui.screens.vote import VoteScreen
 from tui.widgets.ab_tables import ComparisonTable
+from tui.widgets.half import Half
+from tui.widgets.two_answers import TwoAnswers
 from tui.widgets.verdict import verdict_line
 
 HOSTILE = "[/x] [bold]y[/bold] \x1b[31m\x07"
@@ -61,25 +62,12 @@ def compared(store: Store, home: Home) -> SimpleNamespace:
     return SimpleNamespace(a=a, b=b, test=test, order=sitting(store, a, b).questions)
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for what a worker brings; screens that are not there yet count as not yet."""
-    end = time.monotonic() + seconds
-    while True:
-        await pilot.pause(0.02)
-        try:
-            if condition():
-                return
-        except Exception:  # noqa: BLE001  a widget that is not composed yet
-            pass
-        assert time.monotonic() < end, "it never came"
-
-
 def shown(app: FinetuneApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Static).visual)
 
 
 async def voting(app: FinetuneApp, pilot: Pilot[None]) -> None:
-    await pilot.press("4")
+    await pilot.press("6")
     await until(pilot, lambda: len(app.screen.query_one("#ab-pairs").ids) == 8)  # type: ignore[attr-defined]
     await pilot.press("v")
     await until(pilot, lambda: isinstance(app.screen, VoteScreen) and "to go" in shown(app, "#vote-head"))
@@ -98,14 +86,17 @@ async def test_votes_are_kept_by_arm_and_revealed_only_afterwards(
         assert "6 pairs of 6 to go" in shown(app, "#vote-head")
         everything = "".join(str(one.visual) for one in app.screen.query(Static))
         assert not any(name in everything for name in NAMES) and "90.0" not in everything
-        assert f"{'second' if first.swapped else 'first'} {first.position}" in shown(app, "#vote-text-left")
+        assert (
+            f"{'second' if first.swapped else 'first'} {first.position}"
+            in app.screen.query_one("#answers-left", Half).text()
+        )
         await pilot.press("1")
         await until(pilot, lambda: said(store, compared.test))
         assert said(store, compared.test) == [(first.position, "b" if first.swapped else "a")]
         told = shown(app, "#vote-last")
         assert told.startswith("You said: 1 is better. 1 was ft-demo-erd-v")
         assert all(name in told for name in NAMES) and "(score 90.0)" in told and "The scores say" in told
-        assert f"Prompt {second.position}" in shown(app, "#vote-question")
+        assert f"Prompt {second.position}" in shown(app, "#answers-question")
         await pilot.press("2", "t", "b", "n", "s")
         await until(pilot, lambda: len(said(store, compared.test)) == 6)
         choices = [choice for _, choice in said(store, compared.test)]
@@ -126,10 +117,10 @@ async def test_undo_asks_again_as_often_as_there_are_votes(
         await voting(app, pilot)
         await pilot.press("1", "2", "u")
         await until(pilot, lambda: len(said(store, compared.test)) == 1)
-        await until(pilot, lambda: f"Prompt {second.position}" in shown(app, "#vote-question"))
+        await until(pilot, lambda: f"Prompt {second.position}" in shown(app, "#answers-question"))
         assert "Taken back" in shown(app, "#vote-last") and "5 pairs of 6" in shown(app, "#vote-head")
         await pilot.press("u")
-        await until(pilot, lambda: f"Prompt {first.position}" in shown(app, "#vote-question"))
+        await until(pilot, lambda: f"Prompt {first.position}" in shown(app, "#answers-question"))
         await pilot.press("u")
         await until(pilot, lambda: "Nothing is left" in shown(app, "#vote-last"))
         assert said(store, compared.test) == []
@@ -146,13 +137,11 @@ async def test_answers_stand_side_by_side_or_stacked_and_harm_nobody(
 ) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await voting(app, pilot)
-        left, right = app.screen.query_one("#vote-left").region, app.screen.query_one("#vote-right").region
-        assert left.x == right.x and left.y < right.y and right.height > 2
-        assert "[/x] [bold]y[/bold] ␛[31m␇" in shown(app, "#vote-question")
+        left, right = app.screen.query_one("#answers-left"), app.screen.query_one("#answers-right")
+        assert left.region.x == right.region.x and left.region.y < right.region.y and right.region.height > 2
+        assert "[/x] [bold]y[/bold] ␛[31m␇" in shown(app, "#answers-question")
         await pilot.resize_terminal(140, 40)
-        await until(
-            pilot, lambda: app.screen.query_one("#vote-left").region.y == app.screen.query_one("#vote-right").region.y
-        )
+        await until(pilot, lambda: left.region.y == right.region.y)
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         text = "".join(str(one.visual) for one in app.screen.query(Static))
@@ -175,7 +164,7 @@ async def test_the_scoreboard_tells_what_people_changed(
         assert "need more data  50 %" in str(listed._line(listed.selected, 138).plain)  # type: ignore[arg-type]
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, AbDetailsScreen))
-        told = shown(app, "#details-text")
+        told = shown(app, "#reading-text")
         assert "3 baseline" in told and "agree on 0 of 3 pairs" in told
         assert "ft-demo-erd-v1" in told and "the base" in told and "By category" in told
         await pilot.press("escape")
@@ -191,15 +180,15 @@ async def test_no_side_is_marked_and_the_arrows_move_both(app: FinetuneApp, comp
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(long)
         await pilot.pause()
-        assert app.focused is None
-        await pilot.press("down", "j", "pagedown")
-        left, right, prompt = (long.query_one(f"#vote-{name}") for name in ("left", "right", "prompt"))
+        assert isinstance(app.focused, TwoAnswers)
+        await pilot.press("down", "j", *["down"] * 10)
+        left, right, prompt = (long.query_one(f"#answers-{name}") for name in ("left", "right", "prompt"))
         assert left.scroll_offset.y == right.scroll_offset.y == 12 and prompt.scroll_offset.y == 0
         await pilot.press("tab", "down", "down")
         await until(pilot, lambda: prompt.scroll_offset.y == 2)
         assert left.scroll_offset.y == 12
         await pilot.press("tab", "up")
-        assert app.focused is None and left.scroll_offset.y == right.scroll_offset.y == 11
+        assert isinstance(app.focused, TwoAnswers) and left.scroll_offset.y == right.scroll_offset.y == 11
 
 
 async def test_all_keys_of_a_vote_fit_in_a_small_footer(app: FinetuneApp, compared: SimpleNamespace) -> None:

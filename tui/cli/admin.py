@@ -8,15 +8,12 @@ from pathlib import Path
 
 import click
 
-from core.config import load_config
+from core.backup import back_up
 from core.doctor import examine
-from core.errors import FinetuneError, StoreError
+from core.doctor_fixes import follow_store
+from core.errors import FinetuneError
 from core.paths import Home
-from core.release.ollama_serving import follow
-from core.search.places import FILE
-from storage.db import backup as backup_store
-from storage.db import backup_file, open_store
-from tui.cli.output import json_option, print_json, with_home
+from tui.cli.output import ProgressLine, bar, json_option, print_json, with_home
 from tui.text import plain
 
 GLYPHS = {"ok": "✓", "warning": "!", "problem": "✗", "info": "·"}
@@ -48,16 +45,8 @@ def doctor(home: Home, as_json: bool) -> None:
 
 def _follow(home: Home, *, as_json: bool) -> list[str]:
     """What was done so that Ollama agrees with the store; what cannot be looked at is left to the checks."""
-    if not home.store.exists():
-        return []
     try:
-        with open_store(home.store, create=False) as store:
-            return follow(
-                store,
-                home,
-                load_config(home),
-                note=lambda text: None if as_json else click.echo(f"  {plain(text)}", err=True),
-            )
+        return follow_store(home, note=lambda text: None if as_json else click.echo(f"  {plain(text)}", err=True))
     except FinetuneError:
         return []
 
@@ -76,28 +65,19 @@ def backup(home: Home, target: Path, force: bool, as_json: bool) -> None:
     To restore: end the app, the worker and runs, move store.db and the files store.db-wal and store.db-shm away, and
     put the copy in the place of store.db; the same with search.db. `finetune-tui doctor` tells whether it is whole.
     """
-    if target.is_dir():
-        target = target / "store.db"
-    searches = target.with_name(f"{target.stem}-search.db")
-    wanted = [(home.root / FILE, searches)] if (home.root / FILE).exists() else []
-    for there in (target, *(copy for _, copy in wanted)):
-        if there.exists() and not force:
-            raise FinetuneError(f"{there} is there already.", title="No backup was written", hint="Add --force.")
-    with open_store(home.store, create=False) as store:
-        backup_store(store, target)
-    for source, copy in wanted:
-        try:
-            backup_file(source, copy)
-        except StoreError as error:
-            raise StoreError(
-                f"{error.message} The copy of the store is written: {target}.",
-                title="The searches were not copied",
-                hint=error.hint,
-            ) from error
-    written = [target, *(copy for _, copy in wanted)]
+    line = ProgressLine(enabled=not as_json)
+    try:
+        written = back_up(home, target, force=force, progress=lambda done, total: line.show(_share(done, total)))
+    finally:
+        line.clear()
+    target, *searches = written
     if as_json:
-        more = {"searches": {"path": str(searches), "bytes": searches.stat().st_size}} if wanted else {}
+        more = {"searches": {"path": str(searches[0]), "bytes": searches[0].stat().st_size}} if searches else {}
         print_json({"path": str(target), "bytes": target.stat().st_size, **more})
         return
     for path in written:
         click.echo(f"✓ {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _share(done: int, total: int) -> str:
+    return f"copying {bar(done / max(1, total))} {100 * done // max(1, total)} %"

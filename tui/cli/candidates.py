@@ -11,13 +11,13 @@ import click
 from core.backends.by_name import ModelsByName, in_ollama
 from core.capture.candidates import LEAST_TEMPERATURE, Candidates, candidate_prompts, generate
 from core.capture.record import Recorder
-from core.categories import category, load_categories
+from core.categories import Category, category, load_categories
 from core.config import Config, load_config
 from core.errors import FinetuneError
 from core.paths import Home
 from core.prove.evaluate import sampling_of
+from core.release.answering import answering
 from core.release.files import file_problem, gguf_path, serving_kind
-from core.release.promote import serving
 from core.release.registry import find
 from storage.db import Store, open_store
 from tui.cli.output import ProgressLine, json_option, print_json, with_home
@@ -32,7 +32,10 @@ class _Model(NamedTuple):
 
 @click.command()
 @click.argument("category_name", metavar="CATEGORY")
-@click.option("--model", help="A GGUF file, ollama:NAME, or a version by its name (default: what serves the category).")
+@click.option(
+    "--model",
+    help="A GGUF file, ollama:NAME, or a version by its name (default: what serves, else the newest, else the base).",
+)
 @click.option("--n", type=click.IntRange(2, 5), help="Answers to each prompt (default: select.candidates).")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many prompts.")
 @click.option(
@@ -66,7 +69,7 @@ def candidates(
     own = category(categories, category_name)
     progress = ProgressLine(enabled=not as_json)
     with open_store(home.store, create=False) as store:
-        chosen = _model(store, home, config, own.name, model)
+        chosen = _model(store, home, config, own, model)
         prompts = candidate_prompts(store, config, own, limit)
         recorder = Recorder(store, home, config, categories)
         with ModelsByName(num_ctx=config.publish.num_ctx) as backend:
@@ -88,7 +91,7 @@ def candidates(
     _show(own.name, chosen.name, done)
 
 
-def _model(store: Store, home: Home, config: Config, category_name: str, named: str | None) -> _Model:
+def _model(store: Store, home: Home, config: Config, own: Category, named: str | None) -> _Model:
     if named is not None and (held := in_ollama(named)) is not None:
         return _Model(named, held)
     if named is not None and (named.endswith(".gguf") or Path(named).is_file()):
@@ -98,13 +101,10 @@ def _model(store: Store, home: Home, config: Config, category_name: str, named: 
                 f"There is no file {path}.", title=_TITLE, hint="Give a GGUF file, or the name of a version."
             )
         return _Model(str(path.absolute()), path.stem)
-    version = serving(store, config, category_name) if named is None else find(store, named)
-    if version is None:
-        raise FinetuneError(
-            f"No version serves {category_name} yet.",
-            title=_TITLE,
-            hint="Name a model: finetune-tui candidates CATEGORY --model FILE.gguf",
-        )
+    if named is None:
+        answers = answering(store, home, config, own)
+        return _Model(answers.model, answers.name)
+    version = find(store, named)
     kind = serving_kind(version)
     problem = file_problem(home, version, kind, thorough=False)
     if problem is not None:

@@ -81,7 +81,8 @@ def show(home: Home, name: str, as_json: bool) -> None:
     for label, text in (("System prompt", chosen.system_prompt or "none is sent"), ("Guidelines", chosen.guidelines)):
         if text:
             click.echo(f"\n{label}")
-            click.echo(textwrap.fill(plain(text), _WIDTH, initial_indent="  ", subsequent_indent="  "))
+            for line in plain(text).strip().split("\n"):
+                click.echo(textwrap.fill(line, _WIDTH, initial_indent="  ", subsequent_indent="  "))
 
 
 @categories.command()

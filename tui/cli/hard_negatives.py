@@ -16,9 +16,11 @@ from core.paths import Home
 from core.select.alike.meaning import Meaning, preview
 from core.select.hard.hard_negatives import STATES, TO_DO, HardNegative, hard_negatives, targets
 from core.select.hard.patterns import Pattern, failures_of, patterns_of
-from storage import retention
+from storage import events, pins, retention
 from storage.db import Store, open_store
 from tui.cli.output import json_option, print_json, table, with_home
+from tui.hard.words import waits_for, why_failed
+from tui.tabs import key_of
 from tui.text import plain
 
 _PROMPT_CHARS = 200
@@ -32,10 +34,19 @@ _CELL = 120
     "--state", type=click.Choice([*STATES, "all"]), help="Only these; without it the open and the reopened ones."
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Show at most so many lines.")
+@click.option("--next", "wanted", multiple=True, type=int, metavar="EVENT", help="Take it first in the next training.")
+@click.option("--not-next", "unwanted", multiple=True, type=int, metavar="EVENT", help="Take that wish back.")
 @json_option
 @with_home
 def hard_negatives_command(
-    home: Home, category_name: str | None, as_patterns: bool, state: str | None, limit: int, as_json: bool
+    home: Home,
+    category_name: str | None,
+    as_patterns: bool,
+    state: str | None,
+    limit: int,
+    wanted: Sequence[int],
+    unwanted: Sequence[int],
+    as_json: bool,
 ) -> None:
     """Where the model failed in CATEGORY (or anywhere), worst first.
 
@@ -48,6 +59,7 @@ def hard_negatives_command(
     states = TO_DO if state is None else [each for each in STATES if state in (each, "all")]
     found: list[dict[str, Any]] = []
     with open_store(home.store, create=False) as store:
+        _wish(store, wanted, unwanted)
         if category_name is None:
             chosen = [known[name] for name in retention.totals(store) if name in known]
         else:
@@ -73,6 +85,18 @@ def hard_negatives_command(
     _hint(found, as_patterns=as_patterns)
 
 
+def _wish(store: Store, wanted: Sequence[int], unwanted: Sequence[int]) -> None:
+    """Raises NotFoundError for an event that does not exist; then no wish is kept."""
+    now = time.time()
+    with store.transaction():
+        for event_id in (*wanted, *unwanted):
+            events.get(store, event_id)
+        for event_id in wanted:
+            pins.pin(store, event_id, now=now)
+        for event_id in unwanted:
+            pins.unpin(store, event_id, now=now)
+
+
 def _patterns(
     store: Store, own: Category, config: Config, negatives: Sequence[HardNegative], limit: int
 ) -> dict[str, Any]:
@@ -90,12 +114,14 @@ def _events(
 ) -> dict[str, Any]:
     shown = negatives[:limit]
     failures = {each.event_id: each for each in failures_of(store, own.name, shown)}
+    pinned = pins.open_pins(store, own.name)
     listed = []
     for target in targets(store, own, shown, constants=select_of(own, config)):
         failure = failures.get(target.negative.event_id)
         if failure is not None:  # else removed meanwhile
             told = {"kind": failure.kind, "note": failure.note, "prompt": failure.prompt[:_PROMPT_CHARS]}
             chances = {"trainable": target.trainable, "waits": target.waits, "sibling": target.sibling}
+            chances["pinned"] = target.negative.event_id in pinned
             listed.append(asdict(target.negative) | told | chances)
     waiting = sum(each.own_failure and not each.corrected and not each.held_out for each in negatives)
     return {"total": len(negatives), "waiting": waiting, "events": listed}
@@ -129,25 +155,14 @@ def _event_table(listed: Sequence[Mapping[str, Any]]) -> str:
             each["state"],
             f"{each['failed']}×" if each["failed"] else "",
             time.strftime("%Y-%m-%d", time.gmtime(each["since"])),
-            _why(each),
-            _next(each),
+            _line(why_failed(each["reasons"], each["kind"])),
+            _line(
+                waits_for(each["state"], each["waits"], each["sibling"]) + ", first in the next batch" * each["pinned"]
+            ),
         )
         for each in listed
     ]
     return table(("event", "score", "state", "failed again", "since", "why", "waits for"), rows)
-
-
-def _why(listed: Mapping[str, Any]) -> str:
-    reasons = ", ".join(listed["reasons"])
-    kind = listed["kind"].replace("_", " ")
-    return _line(reasons if kind in listed["reasons"] else f"{reasons}: {kind}")
-
-
-def _next(listed: Mapping[str, Any]) -> str:
-    if listed["state"] == "solved":
-        return "nothing: a version passes it"
-    pair = f"; pair with event {listed['sibling']}" if listed["sibling"] is not None else ""
-    return _line(f"{str(listed['waits']).removeprefix('waits for ') or 'nothing: ready to train on'}{pair}")
 
 
 def _line(text: str) -> str:
@@ -162,7 +177,8 @@ def _hint(found: Sequence[Mapping[str, Any]], *, as_patterns: bool) -> None:
     if waiting:
         verb = "waits" if waiting == 1 else "wait"
         click.echo(
-            f"\n{waiting:,} {verb} for a correction. Correct them in Review: open finetune-tui, press 2, then c."
+            f"\n{waiting:,} {verb} for a correction. Correct them in the app: open finetune-tui, press "
+            f"{key_of('hard')}, then c."
         )
     if as_patterns:
         click.echo(f"{'' if waiting else chr(10)}Add --list to see each event and what it waits for.")

@@ -16,6 +16,7 @@ import click
 
 from core.errors import FinetuneError
 from core.paths import Home, locate_home
+from tui.forward import tell_way_forward
 from tui.text import plain
 
 Params = ParamSpec("Params")
@@ -34,7 +35,9 @@ def with_home(command: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(command)
     def wrapped(ctx: click.Context, *args: Any, **kwargs: Any) -> Result:
         home: Path | None = ctx.find_root().obj
-        return command(locate_home(home), *args, **kwargs)
+        located = locate_home(home)
+        tell_way_forward(located.store)
+        return command(located, *args, **kwargs)
 
     return wrapped
 

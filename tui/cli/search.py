@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any, Final
 
 import click
 
@@ -24,6 +28,8 @@ from tui.words import duration
 
 _STATES = {"waiting": "◌ waiting", "running": "● running", "complete": "✓ done", "pruned": "✂ cut short",
            "failed": "✗ failed"}  # fmt: skip
+_KEPT: Final = "What is done is kept; the same command goes on from here."
+_ENDED: Final = 128 + signal.SIGTERM
 
 
 @click.command()
@@ -119,15 +125,29 @@ def _searched(asked: Search, *, as_json: bool) -> Overview:
             count = f"  ({moment.done} of {moment.total})" if moment.kind == "ends" else ""
             click.echo(plain(moment.text) + count, err=moment.kind == "waits")
 
-    try:
-        found = asked.run(hear)
-    except KeyboardInterrupt:
+    with _told_to_end() as ending:
+        try:
+            found = asked.run(hear, ending)
+        except KeyboardInterrupt:
+            progress.clear()
+            click.echo(f"\n{_KEPT}", err=True)
+            raise
         progress.clear()
-        click.echo("\nWhat is done is kept; the same command goes on from here.", err=True)
-        raise
-    progress.clear()
-    assert found is not None  # it only ends without a search when asked to stop
+        if found is None or ending():
+            click.echo(_KEPT, err=True)
+            raise click.exceptions.Exit(_ENDED)
     return found
+
+
+@contextmanager
+def _told_to_end() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM has come, which ends the search as ctrl+c does: its trial is saved first."""
+    ending = Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    try:
+        yield ending.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _forget(home: Home, category_name: str, base: str | None, *, as_json: bool) -> None:

@@ -3,96 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from functools import partial
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from core.prove.breakdown import Part
 from core.prove.pooled import Pool, choices_of
 from core.prove.rating import Rating
-from tui.comparison import ComparisonView
+from tui.screens.reading import ReadingScreen
 from tui.text import safe
+from tui.versions.comparison import ComparisonView
+from tui.versions.pair_words import CHOICES
 from tui.widgets.interval_bar import scale_lines
 from tui.widgets.verdict import decided_by, figures, verdict_line
 from tui.words import counted, number, percent
 
 _BAR = 40
-_FIGURES = 68  # columns of a line of figures in the table of parts, and what a name beside them needs at least
+_FIGURES = 62  # columns of a line of figures in the table of parts, and what a name beside them needs at least
+_DRAWN = 21  # columns of an interval that is drawn in it
 _NAME = 24
-_CHOICES = {
-    "a": "baseline",
-    "b": "candidate",
-    "tie": "no difference",
-    "both_good": "both good",
-    "both_bad": "both bad",
-    "skip": "skipped",
-}
 
 
-class AbDetailsScreen(ModalScreen[None]):
+class AbDetailsScreen(ReadingScreen):
     """Shows a comparison; `name` gives the name of a version."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,d", "close", "Back", id="details.close", tooltip="Back to the scoreboard"),
-        Binding("down,j", "scroll(1)", "Down", show=False, id="details.down", tooltip="Scroll down"),
-        Binding("up,k", "scroll(-1)", "Up", show=False, id="details.up", tooltip="Scroll up"),
-    ]
-    DEFAULT_CSS = """
-    AbDetailsScreen { align: center middle; }
-    AbDetailsScreen > VerticalScroll {
-        width: 110; max-width: 98%; height: auto; max-height: 96%;
-        background: $surface; border: round $primary; padding: 0 2;
-    }
-    AbDetailsScreen Static { height: auto; }
-    """
-
     def __init__(self, view: ComparisonView, pool: Pool, parts: Sequence[Part], name: Callable[[int], str]) -> None:
-        super().__init__()
-        self._view, self._pool, self._parts, self._name_of = view, pool, parts, name
+        super().__init__("Everything known of the two", partial(details_content, view, pool, parts, name))
 
-    def compose(self) -> ComposeResult:
-        """One text to scroll."""
-        with VerticalScroll() as box:
-            box.border_title = "Everything known of the two"
-            box.border_subtitle = "esc back · j k scroll"
-            yield Static(id="details-text")
 
-    def on_mount(self) -> None:
-        """Keys scroll at once."""
-        self.query_one(VerticalScroll).focus()
-
-    def on_resize(self) -> None:
-        """Tables take the shape that the window has room for."""
-        box = self.query_one(VerticalScroll)
-        width = box.content_region.width - box.styles.scrollbar_size_vertical
-        self.query_one("#details-text", Static).update(self._text(width))
-
-    def _text(self, width: int) -> Content:
-        view = self._view
-        return Content("\n\n").join(
-            block
-            for block in (
-                together(view),
-                votes(view, self._pool),
-                forgetting(view.forgotten),
-                by_part(self._parts, width),
-                strengths(view.ratings, self._name_of, width, held_by_prior=view.held_by_prior),
-            )
-            if block.plain
+def details_content(
+    view: ComparisonView, pool: Pool, parts: Sequence[Part], name: Callable[[int], str], width: int
+) -> Content:
+    """All of it, in `width` columns."""
+    return Content("\n\n").join(
+        block
+        for block in (
+            together(view),
+            votes(view, pool),
+            forgetting(view.forgotten),
+            by_part(parts, width),
+            strengths(view.standings.ratings, name, width, held_by_prior=view.standings.held_by_prior),
         )
-
-    def action_close(self) -> None:
-        """Back to the scoreboard."""
-        self.dismiss()
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+        if block.plain
+    )
 
 
 def together(view: ComparisonView) -> Content:
@@ -112,7 +65,7 @@ def votes(view: ComparisonView, pool: Pool) -> Content:
     counts = choices_of(pool.votes)
     agreement = view.pooled["agreement"]
     lines = [_heading("Blind votes")]
-    lines.append(Content(" · ".join(f"{count} {_CHOICES[choice]}" for choice, count in counts.items())))
+    lines.append(Content(" · ".join(f"{count} {CHOICES[choice]}" for choice, count in counts.items())))
     if agreement["n"]:
         share = percent(agreement["share"])
         lines.append(Content(f"people and scores agree on {agreement['agree']} of {agreement['n']} pairs ({share})"))
@@ -131,11 +84,14 @@ def forgetting(forgotten: Sequence[str]) -> Content:
 
 
 def by_part(parts: Sequence[Part], width: int) -> Content:
-    """Outcomes by category and by pattern of failure; a narrow window has each name above its figures."""
+    """Outcomes by category and by pattern of failure, each interval drawn where there is room; a narrow window has
+    each name above its figures."""
     if not parts:
         return Content("")
-    beside = width - _FIGURES
+    drawn = width >= _FIGURES + _NAME + _DRAWN + 2
+    beside = width - _FIGURES - (_DRAWN + 2 if drawn else 0)
     headers = _part_line("tests", "win rate", "interval", "score", "pass rate")
+    headers += f"  {'0 %':<8}50 %{'100 %':>9}" if drawn else ""
     lines = [_heading("By category and by what used to fail")]
     lines.append(Content.styled(f"{headers}  prompts" if beside >= _NAME else headers, "$text-muted"))
     for part in parts:
@@ -147,6 +103,9 @@ def by_part(parts: Sequence[Part], width: int) -> Content:
             f"{number(part.score_a)} → {number(part.score_b)}",
             f"{percent(part.success_a)} → {percent(part.success_b)}",
         )
+        if drawn:
+            bar = scale_lines(low, high, part.win_rate, width=_DRAWN, span=(0.0, 1.0), marks=((0.5, ""),))[0]
+            figures_of += f"  {bar}"
         room = beside if beside >= _NAME else width
         name = safe(part.name, one_line=True).truncate(max(1, room), ellipsis=True)
         lines += [Content(f"{figures_of}  ") + name] if beside >= _NAME else [name, Content(figures_of)]
@@ -154,7 +113,7 @@ def by_part(parts: Sequence[Part], width: int) -> Content:
 
 
 def _part_line(tests: str, win_rate: str, interval: str, score: str, success: str) -> str:
-    return f"{tests:>5} {win_rate:>9} {interval:>14} {score:>15} {success:>16}"
+    return f"{tests:>5} {win_rate:>8} {interval:>13} {score:>15} {success:>15}"
 
 
 def strengths(rated: Sequence[Rating], name: Callable[[int], str], width: int, *, held_by_prior: bool) -> Content:

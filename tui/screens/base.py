@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from textual._context import active_app
 from textual.app import ComposeResult
-from textual.content import Content
 from textual.screen import Screen
-from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Footer
 from textual.worker import Worker, WorkerState
 
+from core.first_steps import end
+from storage import ui_state
+from storage.columns import clean
 from storage.db import Store
-from tui.text import plain
+from tui.pace import Pace
+from tui.widgets.guide_line import GuideLine, read_steps
+from tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from core.loop import LearningLoop
@@ -24,53 +29,9 @@ if TYPE_CHECKING:
     from tui.app import FinetuneApp
 
 Result = TypeVar("Result")
+PATIENCE_SECONDS = 0.25
+SETTLED_SECONDS = 2.0
 _ENDED = (WorkerState.SUCCESS, WorkerState.ERROR, WorkerState.CANCELLED)
-
-TABS = (
-    ("dashboard", "Dashboard"),
-    ("review", "Review"),
-    ("train", "Train"),
-    ("scoreboard", "Scoreboard"),
-    ("models", "Models"),
-)
-
-
-class TopBar(Widget):
-    """The screens with their keys, the current one marked, and the folder that is open."""
-
-    DEFAULT_CSS = """
-    TopBar { height: 1; background: $panel; color: $text-muted; }
-    """
-
-    def __init__(self, current: str, home: Path) -> None:
-        super().__init__()
-        self._current = current
-        self._home = home
-
-    def render(self) -> Content:
-        parts: list[Content] = []
-        for number, (mode, title) in enumerate(TABS, start=1):
-            label = f"▸{number} {title} " if mode == self._current else f" {number} {title} "
-            tab = Content.styled(label, "bold $text-primary" if mode == self._current else "")
-            parts.append(tab.stylize(Style.from_meta({"@click": f"app.switch_mode('{mode}')"})))
-        left = Content("").join(parts)
-        hints = Content(" ? help  ^p commands ")
-        room = self.size.width - left.cell_length - hints.cell_length
-        return Content("").join([left, Content(f"{_fit(_short(self._home), room - 1):>{max(room, 0)}}"), hints])
-
-
-def _short(path: Path) -> str:
-    try:
-        return f"~/{path.relative_to(Path.home())}"
-    except (ValueError, RuntimeError):
-        return str(path)
-
-
-def _fit(text: str, width: int) -> str:
-    shown = plain(text).replace("\n", "␊").replace("\t", "␉")
-    if len(shown) <= width:
-        return shown
-    return f"…{shown[len(shown) - width + 1 :]}" if width > 8 else ""
 
 
 @dataclass(slots=True)
@@ -79,25 +40,35 @@ class _Task:
     failed: Callable[[BaseException], None] | None
     pane: Widget | None
     doing: str
+    paced: bool
     again: Callable[[], object] | None = None
 
 
 class BaseScreen(Screen[None]):
     """A screen that a number key opens.
 
-    A subclass sets MODE (a name in TABS) and HELP (a page in assets/help), yields its widgets from `compose_body` and
-    reads its figures in `refresh_data`, which runs when the screen is shown and whenever the store has changed.
+    A subclass sets MODE (of a tab in `tui.tabs`) and HELP (a page in assets/help), yields its widgets from
+    `compose_body` and reads its figures in `refresh_data`, which runs when the screen is shown and whenever the store
+    has changed. What `state` tells is given to `restore` when the screen is opened the next time, also after a restart.
     """
 
+    AUTO_FOCUS = ""  # each screen says itself what has the focus first: never a search line that swallows keys
     MODE: ClassVar[str] = ""
     HELP: ClassVar[str] = ""
 
     def __init__(self) -> None:
         super().__init__()
+        # A new screen gets the styles as they are now; without this the framework parses all of them again first.
+        if (app := active_app.get(None)) is not None:
+            self._css_update_count = app._css_update_count
+        self._kept: Mapping[str, Any] = {}
         self._tasks: dict[str, tuple[Worker[Any], _Task]] = {}
+        self._pace = Pace(self, self._read_paced)
+        self._paced = False  # whether what begins now begins because the store has changed
 
     def compose(self) -> ComposeResult:
         yield TopBar(self.MODE, self.home.root)
+        yield GuideLine(self.MODE)
         yield from self.compose_body()
         yield Footer(show_command_palette=False)
 
@@ -107,6 +78,50 @@ class BaseScreen(Screen[None]):
 
     def refresh_data(self) -> None:
         """Read again what is shown. Long work goes through `in_background`."""
+
+    def state(self) -> Mapping[str, Any]:
+        """What the next start should find again (a place, a filter), as JSON can hold it."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` told last time. It may come from another version: unknown values are passed over."""
+
+    def copyable(self) -> str:
+        """What the key `y` copies: the answer or text in front. Empty when there is none."""
+        return ""
+
+    def refresh_bar(self) -> None:
+        """Draw the top line again: the count of errors has changed."""
+        for bar in self.query(TopBar):
+            bar.refresh()
+
+    def take_asked(self) -> Mapping[str, Any]:
+        """What another screen asked of this one when it opened it; only once."""
+        return self.finetune.take_asked(self.MODE)
+
+    def keep_state(self) -> None:
+        """Remember `state` where it has changed."""
+        state, key = dict(self.state()), f"screen.{self.MODE}"
+        if state != self._kept:
+            self._kept = state
+            self.finetune.write(lambda store: ui_state.save(store, key, state), doing="remembering the screen's state")
+
+    def on_mount(self) -> None:
+        """After the screen's own `on_mount`, which runs first."""
+        # What the screen has brought along stays: looked through for garbage again and again it would hold up a key.
+        self.set_timer(SETTLED_SECONDS, gc.freeze)
+        self.take_up()
+
+    def take_up(self) -> None:
+        """Go on where the screen was left, as far as what was kept then makes sense."""
+        saved = ui_state.load(self.store, f"screen.{self.MODE}", {})
+        if isinstance(saved, dict) and saved:
+            self._kept = saved
+            try:
+                # Half a character, which no query takes, becomes the one that stands for what cannot be shown.
+                self.restore(json.loads(clean(json.dumps(saved, ensure_ascii=False))))
+            except Exception as error:  # noqa: BLE001  another version, or a hand, has written it
+                self.finetune.report(error, "taking up where the screen was left", toast=False)
 
     @property
     def finetune(self) -> FinetuneApp:
@@ -142,11 +157,12 @@ class BaseScreen(Screen[None]):
         """Run `work` in a thread, then `then(result)` on the app's thread.
 
         A newer task of the same `group` makes an older one's result void; with `in_turn` it waits for the older one
-        instead, and of several that wait only the newest runs. While it runs `pane` shows that it loads.
+        instead, and of several that wait only the newest runs. When it takes longer than a moment `pane` shows that
+        it loads.
         An error goes to `failed` where that is given, else to a toast, and always into the log. `work` must open its
         own store, and must touch no widget.
         """
-        task = _Task(then, failed, pane, description)
+        task = _Task(then, failed, pane, description, self._paced)
         old = self._tasks.get(group)
         if old is not None and in_turn:
             old[1].again = lambda: self._start(work, group, task)
@@ -157,11 +173,17 @@ class BaseScreen(Screen[None]):
 
     def _start(self, work: Callable[[], Any], group: str, task: _Task) -> None:
         if task.pane is not None:
-            task.pane.loading = True
+            # What comes at once needs no sign that it is coming: it would only flicker.
+            self.set_timer(PATIENCE_SECONDS, lambda: self._show_loading(group, task))
         worker = self.run_worker(
             work, group=group, description=task.doing, exit_on_error=False, exclusive=True, thread=True
         )
         self._tasks[group] = (worker, task)
+
+    def _show_loading(self, group: str, task: _Task) -> None:
+        latest = self._tasks.get(group)
+        if latest is not None and latest[1] is task and latest[0].state not in _ENDED and task.pane is not None:
+            task.pane.loading = True
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         worker = event.worker
@@ -176,24 +198,70 @@ class BaseScreen(Screen[None]):
         del self._tasks[worker.group]
         if latest[1].again is not None and event.state is not WorkerState.CANCELLED:
             latest[1].again()
+        self._settle_pace()
 
     def _finish(self, worker: Worker[Any], task: _Task) -> None:
         if task.pane is not None:
             task.pane.loading = False
         if worker.state is WorkerState.SUCCESS and task.then is not None:
-            task.then(worker.result)
+            self._paced = task.paced
+            try:
+                task.then(worker.result)
+            except Exception as error:  # noqa: BLE001  what was read may have any shape; it must not end the app
+                self.finetune.report(error, f"showing what came of {task.doing}")
+            finally:
+                self._paced = False
         elif worker.state is WorkerState.ERROR and worker.error is not None:
             if task.failed is not None:
                 task.failed(worker.error)
             self.finetune.report(worker.error, task.doing, toast=task.failed is None)
 
     def on_screen_resume(self) -> None:
+        self.refresh_bar()
         # After the refresh the first frame is on the terminal before any figure is read.
         self.call_after_refresh(self._refresh_if_shown)
 
+    def on_screen_suspend(self) -> None:
+        self._pace.forget()
+        self.keep_state()
+
     def on_store_changed(self) -> None:
-        self._refresh_if_shown()
+        self._pace.changed()
+
+    def _read_paced(self) -> None:
+        self._paced = True
+        try:
+            self._refresh_if_shown()
+        finally:
+            self._paced = False
+        self._settle_pace()
+
+    def _settle_pace(self) -> None:
+        if not any(task.paced for _, task in self._tasks.values()):
+            self._pace.ended()
 
     def _refresh_if_shown(self) -> None:
-        if self.is_attached:
+        if not self.is_attached:
+            return
+        try:
             self.refresh_data()
+            self.read_guide()
+        except Exception as error:  # noqa: BLE001  the store may hold anything; it must not end the app
+            self.finetune.report(error, f"reading {self.MODE} again")
+
+    def read_guide(self) -> None:
+        """Show a newcomer how far the first round of the loop has come."""
+        home = self.home
+        self.in_background(
+            lambda: read_steps(home),
+            group="guide",
+            description="reading the first steps",
+            then=self.query_one(GuideLine).show,
+            in_turn=True,
+        )
+
+    def on_guide_line_followed(self, event: GuideLine.Followed) -> None:
+        self.finetune.open(event.mode)
+
+    def on_guide_line_ended(self) -> None:
+        self.finetune.write(end, doing="ending the guide", then=lambda _: self.read_guide())

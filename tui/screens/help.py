@@ -13,10 +13,17 @@ from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
 from assets import ASSETS
+from tui.vim import SCROLL
 
-_ORDER = {"screen": 0, "widget": 1, "app": 2}
+_ORDER = {"widget": 0, "screen": 1, "app": 2}
 _OBVIOUS = {"scroll_left", "scroll_right", "page_left", "page_right"}
 _TITLES = {"screen": "On this screen", "widget": "In the focused part", "app": "Everywhere"}
+
+
+class _Page(VerticalScroll):
+    """All of the help; it moves with the keys of vim too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(SCROLL)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -24,8 +31,6 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,f1", "close", "Back", id="help.close", tooltip="Back to where you were"),
-        Binding("down,j", "scroll(1)", "Down", show=False, id="help.down", tooltip="Scroll down"),
-        Binding("up,k", "scroll(-1)", "Up", show=False, id="help.up", tooltip="Scroll up"),
     ]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
@@ -46,7 +51,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """What the screen is for, its keys, and the keys that are alike everywhere."""
-        with VerticalScroll() as box:
+        with _Page() as box:
             box.border_title = "Help"
             box.border_subtitle = "esc back · j k scroll"
             if page := page_text(self._page):
@@ -56,15 +61,11 @@ class HelpScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Keys scroll at once."""
-        self.query_one(VerticalScroll).focus()
+        self.query_one(_Page).focus()
 
     def action_close(self) -> None:
         """Back to where help was asked for."""
         self.dismiss()
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
 def page_text(name: str) -> str:
@@ -108,7 +109,8 @@ def _group(active: ActiveBinding) -> str:
 def display_key(key: str) -> str:
     """A key as it is printed on the keyboard: ctrl+s → ^s, question_mark → ?, G → G."""
     names = {"question_mark": "?", "escape": "esc", "pagedown": "pgdn", "pageup": "pgup", "up": "↑", "down": "↓",
-             "left": "←", "right": "→", "slash": "/", "delete": "del", "backspace": "bksp"}  # fmt: skip
+             "left": "←", "right": "→", "slash": "/", "equals_sign": "=", "plus": "+", "minus": "-", "delete": "del",
+             "backspace": "bksp"}  # fmt: skip
     if key.startswith("ctrl+"):
         return f"^{key.removeprefix('ctrl+')}"
     return names.get(key, key)

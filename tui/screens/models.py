@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Container
 from textual.widgets import Static
 
 from storage.rows import VersionRow
-from tui.screens.production import ProductionScreen
+from tui.screens.version_verbs import VersionVerbs
+from tui.tabs import key_of
 from tui.text import safe
-from tui.views import ModelsView, read_models
+from tui.versions.views import ModelsView, read_models
 from tui.widgets.empty import Empty
 from tui.widgets.lineage import LineageTree, lineage
-from tui.widgets.version_details import details, short_figures
-from tui.words import data_size
+from tui.widgets.served_line import ServedLine
+from tui.widgets.text_pane import TextPane
+from tui.widgets.version_details import details, disk_line, short_figures
+
+if TYPE_CHECKING:
+    from tui.versions.served import Served
 
 _NOTHING = (
-    ("3", "open Train and start a run: it makes the first version"),
+    (key_of("train"), "open Train and start a run: it makes the first version"),
     ("?", "what every key does"),
 )
 
 
-class ModelsScreen(ProductionScreen):
-    """Lineage on the left, the version's details on the right."""
+class ModelsScreen(VersionVerbs):
+    """Lineage on the left or on top, the version's details beside or below it."""
 
     MODE = "models"
     HELP = "models"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "compare", "A/B tests", id="models.compare", tooltip="Open the scoreboard"),
+        Binding("escape", "back", "Back", show=False, id="models.back", tooltip="From the details to the versions"),
     ]
     DEFAULT_CSS = """
+    ModelsScreen #models-body { layout: horizontal; height: 1fr; }
+    ModelsScreen.-narrow #models-body { layout: vertical; }
     ModelsScreen #models-tree { width: 46; }
-    ModelsScreen.-narrow #models-tree { width: 38; }
-    ModelsScreen #models-details { width: 1fr; scrollbar-size-vertical: 1; }
-    ModelsScreen #models-details Static { height: auto; }
+    ModelsScreen.-narrow #models-tree { width: 1fr; height: auto; max-height: 8; }
+    ModelsScreen.-narrow.-reading #models-tree { display: none; }
+    ModelsScreen #models-details { width: 1fr; height: 1fr; }
     ModelsScreen #models-empty { display: none; }
     ModelsScreen.-empty #models-empty { display: block; }
     ModelsScreen.-empty #models-body { display: none; }
@@ -45,15 +53,15 @@ class ModelsScreen(ProductionScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._view: ModelsView | None = None
-        self._under_way_told = ""
+        self._wanted: int | None = None
 
     def compose_body(self) -> ComposeResult:
         yield Empty("No model has been trained yet.", _NOTHING, id="models-empty")
-        with Horizontal(id="models-body"):
+        with Container(id="models-body"):
             yield LineageTree(id="models-tree")
-            with VerticalScroll(id="models-details", classes="pane"):
+            with TextPane(id="models-details", classes="pane"):
                 yield Static(id="models-text")
+        yield ServedLine()
 
     def on_mount(self) -> None:
         self.query_one("#models-details").border_title = "Version"
@@ -62,18 +70,19 @@ class ModelsScreen(ProductionScreen):
     @property
     def subject(self) -> VersionRow | None:
         """The version under the cursor."""
-        return self._view.version(self.query_one(LineageTree).selected_id) if self._view is not None else None
+        return self.view.version(self.query_one(LineageTree).selected_id) if self.view is not None else None
 
     @property
-    def in_production(self) -> bool:
-        """Whether the category of that version has an alias."""
+    def served(self) -> Served | None:
+        """What serves the category of that version."""
         version = self.subject
-        return version is not None and self._view is not None and self._view.alias_of(version.category) is not None
+        return self.view.served.get(version.category) if version is not None and self.view is not None else None
 
     def refresh_data(self) -> None:
         """Read the registry again."""
+        self._wanted = self.take_asked().get("version", self._wanted)
         home = self.home
-        first = self._view is None
+        first = self.view is None
         self.in_background(
             lambda: read_models(home),
             group="models",
@@ -85,18 +94,23 @@ class ModelsScreen(ProductionScreen):
         )
 
     def _failed(self, error: BaseException) -> None:
-        self.query_one("#models-empty", Empty).show("The registry cannot be read.", [("", str(error))])
+        lines = [("", str(error)), (key_of("settings"), "open Settings: doctor looks for what is wrong")]
+        self.query_one("#models-empty", Empty).show("The registry cannot be read.", lines)
         self.add_class("-empty")
 
     def _show(self, view: ModelsView) -> None:
-        same = self._view == view
-        self._view = view
+        same = self.view == view
+        self.view = view
         self.set_class(not view.versions, "-empty")
         if not view.versions:
             self.query_one("#models-empty", Empty).show("No model has been trained yet.", _NOTHING)
+        tree = self.query_one(LineageTree)
         if not same:
-            self.query_one(LineageTree).show(lineage(view.versions), view.production, short_figures)
-        self._show_foot()
+            tree.show(lineage(view.versions), view.production, short_figures)
+        if self._wanted is not None:
+            tree.select(self._wanted)
+            self._wanted = None
+        self.show_foot()
         self._show_details()
 
     def on_lineage_tree_selected(self) -> None:
@@ -106,26 +120,45 @@ class ModelsScreen(ProductionScreen):
 
     def _show_details(self) -> None:
         version = self.subject
-        if version is not None and self._view is not None:
+        if version is not None and self.view is not None:
             self.query_one("#models-details").border_title = safe(version.name)
-            self.query_one("#models-text", Static).update(details(version, self._view, now=time.time()))
+            self.query_one("#models-text", Static).update(details(version, self.view, now=time.time()))
+        self.show_served()
         self.refresh_bindings()
 
-    def tell_change(self, text: str) -> None:
-        """Below the versions; else how much disk they take."""
-        self._under_way_told = text
-        self._show_foot()
+    def show_foot(self) -> None:
+        """Below the versions: which one is marked, else how much disk they take."""
+        view = self.view
+        marked = view.version(self.marked) if view is not None else None
+        told = f"marked {marked.name} · = compares" if marked is not None else disk_line(view) if view else ""
+        self.query_one(LineageTree).border_subtitle = safe(told, one_line=True)
 
-    def _show_foot(self) -> None:
-        used = f"{data_size(self._view.disk)} on the disk" if self._view is not None else ""
-        self.query_one(LineageTree).border_subtitle = safe(self._under_way_told or used, one_line=True)
+    def on_descendant_focus(self) -> None:
+        """In a small terminal the details get all the room while one reads them."""
+        self.set_class(isinstance(self.focused, TextPane), "-reading")
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Comparing needs a version."""
-        if action == "compare":
-            return self.subject is not None
-        return super().check_action(action, parameters)
+    def on_option_list_option_selected(self) -> None:
+        """Enter on a version goes to its details."""
+        self.query_one(TextPane).focus()
 
-    def action_compare(self) -> None:
-        """Open the scoreboard."""
-        self.app.switch_mode("scoreboard")
+    def action_back(self) -> None:
+        """From the details to the versions."""
+        self.remove_class("-reading")
+        self.query_one(LineageTree).focus()
+
+    def copyable(self) -> str:
+        """The details of the version."""
+        version, view = self.subject, self.view
+        if version is None or view is None:
+            return ""
+        return f"{version.name}\n{details(version, view, now=time.time()).plain}"
+
+    def state(self) -> Mapping[str, Any]:
+        """The version under the cursor, and the marked one."""
+        return {"version": self.query_one(LineageTree).selected_id, "marked": self.marked}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go to the version once it is there."""
+        wanted, marked = state.get("version"), state.get("marked")
+        self._wanted = wanted if isinstance(wanted, int) else None
+        self.marked = marked if isinstance(marked, int) else None

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
@@ -20,6 +19,7 @@ from storage.db import Store
 from tui.app import FinetuneApp
 from tui.screens.base import BaseScreen
 from tui.text import safe
+from tui.widgets.two_answers import Side, TwoAnswers
 from tui.words import counted, number
 
 _SAID: Mapping[Ballot, str] = {
@@ -47,29 +47,15 @@ class VoteScreen(ModalScreen[int]):
         Binding("n", "vote('both_bad')", "Both bad", id="vote.both_bad", tooltip="Neither is any good"),
         Binding("s", "vote('skip')", "Skip", id="vote.skip", tooltip="Say nothing of this pair"),
         Binding("u", "undo", "Undo", id="vote.undo", tooltip="Take the last vote back, as often as you like"),
-        Binding(
-            "tab,shift+tab", "prompt", "Prompt", show=False, id="vote.prompt", tooltip="To a long prompt, and back"
-        ),
         Binding("escape,q", "close", "Back", id="vote.close", tooltip="Back to the scoreboard"),
-        Binding("down,j", "scroll(1)", "Down", show=False, id="vote.down", tooltip="Scroll both answers down"),
-        Binding("up,k", "scroll(-1)", "Up", show=False, id="vote.up", tooltip="Scroll both answers up"),
-        Binding("pagedown,space", "scroll(10)", "Page", show=False, id="vote.page", tooltip="Scroll ten lines down"),
-        Binding("pageup", "scroll(-10)", "Page", show=False, id="vote.back", tooltip="Scroll ten lines up"),
         Binding("question_mark,f1", "help", "Help", show=False, id="vote.help", tooltip="What the keys do here"),
     ]
-    # No side has the focus: it would look like a choice, and the arrows would move one answer without the other.
-    AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = BaseScreen.HORIZONTAL_BREAKPOINTS
     DEFAULT_CSS = """
     VoteScreen { background: $background; }
     VoteScreen #vote-head { height: auto; padding: 0 1; }
     VoteScreen #vote-last { height: auto; padding: 0 1; color: $text-muted; }
-    VoteScreen #vote-prompt { height: auto; max-height: 25%; scrollbar-size-vertical: 1; }
-    VoteScreen #vote-answers { layout: horizontal; height: 1fr; }
-    VoteScreen.-narrow #vote-answers { layout: vertical; }
-    VoteScreen .answer { width: 1fr; height: 1fr; scrollbar-size-vertical: 1; }
-    VoteScreen Static { height: auto; }
-    VoteScreen.-done #vote-prompt, VoteScreen.-done .answer { display: none; }
+    VoteScreen.-done #vote-question { display: none; }
     """
 
     def __init__(self, sitting: Sitting, names: Mapping[int, str]) -> None:
@@ -83,20 +69,14 @@ class VoteScreen(ModalScreen[int]):
     def compose(self) -> ComposeResult:
         """How far, the prompt, both answers, and what was revealed last."""
         yield Static(id="vote-head")
-        with VerticalScroll(id="vote-prompt", classes="pane"):
-            yield Static(id="vote-question")
-        with Container(id="vote-answers"):
-            for side in ("left", "right"):
-                with VerticalScroll(id=f"vote-{side}", classes="answer pane", can_focus=False):
-                    yield Static(id=f"vote-text-{side}")
+        yield TwoAnswers(id="vote-question")
         yield Static(id="vote-last")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Ask the first one."""
-        self.query_one("#vote-prompt").border_title = "Prompt"
-        self.query_one("#vote-left").border_title = "1"
-        self.query_one("#vote-right").border_title = "2"
+        # Neither side has the focus: it would look like a choice.
+        self.query_one(TwoAnswers).focus()
         self._show()
 
     @property
@@ -118,14 +98,10 @@ class VoteScreen(ModalScreen[int]):
             told = f"Nothing is left to vote on: {counted(total, 'pair')} with different answers, all answered."
             head.update(Content.styled(told, "bold") + "\n\nesc goes back to the verdict, in which every vote counts.")
         else:
-            head.update(f"Which answer is better? {counted(len(self._waiting), 'pair')} of {total} to go.")
-            self.query_one("#vote-question", Static).update(safe(question.prompt))
-            for side, shown in (("left", question.left), ("right", question.right)):
-                text = safe(shown.text) if shown.text.strip() else Content.styled("(an empty answer)", "$text-muted")
-                self.query_one(f"#vote-text-{side}", Static).update(text)
-            self.set_focus(None)
-            for pane in ("left", "right", "prompt"):
-                self.query_one(f"#vote-{pane}").scroll_home(animate=False)
+            left_over = counted(len(self._waiting), "pair")
+            head.update(Content(f"Which answer is better? {left_over} of {total} to go."))
+            left, right = Side(question.left.text, "1"), Side(question.right.text, "2")
+            self.query_one(TwoAnswers).show(question.prompt, left, right)
         self.refresh_bindings()
 
     def _reveal(self, text: str) -> None:
@@ -153,7 +129,7 @@ class VoteScreen(ModalScreen[int]):
                 seconds=seconds,
             )
 
-        self._finetune.write(work, doing="recording a vote")
+        self._finetune.write(work, doing="recording a vote", failed=lambda _: self._ask_again(question))
         del self._waiting[0]
         if said == "skip":
             self._reveal("Skipped.")
@@ -161,6 +137,12 @@ class VoteScreen(ModalScreen[int]):
             self._votes += 1
             self._reveal(revealed(question, said, self._names))
         self._show()
+
+    def _ask_again(self, question: Question) -> None:
+        if self.is_attached:
+            self._waiting.insert(0, question)
+            self._reveal("What was said could not be kept.")
+            self._show()
 
     def action_undo(self) -> None:
         """Take the newest vote on these versions back and ask again."""
@@ -184,14 +166,9 @@ class VoteScreen(ModalScreen[int]):
         self._reveal("Taken back.")
         self._show()
 
-    def action_scroll(self, lines: int) -> None:
-        """Scroll both answers alike, so that they can be compared line by line."""
-        for side in ("left", "right"):
-            self.query_one(f"#vote-{side}").scroll_relative(y=lines, animate=False)
-
-    def action_prompt(self) -> None:
-        """To the prompt, which the arrows then scroll, and back."""
-        self.set_focus(None if self.focused is not None else self.query_one("#vote-prompt"))
+    def copyable(self) -> str:
+        """The answers in front."""
+        return self.query_one(TwoAnswers).front if self.question is not None else ""
 
     def action_help(self) -> None:
         """What is asked here, and the keys."""

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal
 
 from textual.content import Content
 
-from storage.rows import AbPairRow, AbTestRow
+from storage.ab_votes import AbVoteRow
+from storage.rows import AbPairRow, AbTestRow, Winner
 from tui.text import safe
-from tui.views import ScoreboardView
+from tui.versions.pair_reading import decision
+from tui.versions.views import ScoreboardView
 from tui.widgets.virtual_table import VirtualTable
 from tui.words import VERDICT_GLYPHS, ago, number, percent, signed
 
+if TYPE_CHECKING:
+    from tui.versions.comparison import Examples
+
+Order = Literal["position", "losses", "votes"]
+ORDERS: Final[Mapping[Order, str]] = {"position": "in order", "losses": "losses first", "votes": "votes first"}
 _WIDE = 90
-_OUTCOMES = {"a": "✗ lost", "b": "✓ won ", "tie": "= tie "}
+_OUTCOMES: Final[Mapping[Winner | None, tuple[str, str]]] = {
+    "a": ("✗ lost ", "$text-error"),
+    "b": ("✓ won  ", "$text-success"),
+    "tie": ("= tie  ", ""),
+    None: ("? open ", "$text-warning"),
+}
 
 
 class ComparisonTable(VirtualTable[AbTestRow]):
@@ -66,7 +79,7 @@ class ComparisonTable(VirtualTable[AbTestRow]):
 
 
 class ExampleTable(VirtualTable[AbPairRow]):
-    """The examples of a test, one line each: outcome, both scores, prompt. In order, or the worst losses first."""
+    """The examples of a test, one line each: outcome, whether by a vote, both scores, prompt."""
 
     class Moved(VirtualTable.Moved):
         """The cursor stands on another example."""
@@ -75,41 +88,60 @@ class ExampleTable(VirtualTable[AbPairRow]):
         """An example was opened."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(self._found, _example_line, id=id, classes="pane")
+        super().__init__(self._found, self._line, id=id, classes="pane")
         self._rows: dict[int, AbPairRow] = {}
-        self.losses_first = False
+        self._votes: Mapping[int, Sequence[AbVoteRow]] = {}
+        self.order: Order = "position"
 
     @property
     def shown(self) -> list[AbPairRow]:
         """The examples in the order of the list."""
         return [self._rows[position] for position in self.ids]
 
-    def load(self, pairs: Sequence[AbPairRow], *, keep_cursor: bool) -> None:
+    def load(self, examples: Examples, *, keep_cursor: bool) -> None:
         """Show these examples."""
         keep = self.current if keep_cursor else None
-        self._rows = {pair.position: pair for pair in pairs}
+        self._rows = {pair.position: pair for pair in examples.pairs}
+        self._votes = examples.votes
         self._list(keep)
 
     def turn_round(self) -> None:
-        """Change between the order of the test and the worst losses first; the cursor goes to the top."""
-        self.losses_first = not self.losses_first
+        """The next order: that of the test, the worst losses first, what was voted on first; the cursor goes up."""
+        self.order = self._following
         self._list(None)
 
+    @property
+    def _following(self) -> Order:
+        if self.order == "position":
+            return "losses"
+        return "votes" if self.order == "losses" and self._votes else "position"
+
     def _list(self, keep: int | None) -> None:
-        order = sorted(self._rows)
-        if self.losses_first:
-            order.sort(key=lambda position: self._rows[position].score_b - self._rows[position].score_a)
-        self.show(array("q", order), current=keep)
-        self.border_subtitle = "losses first · enter opens" if self.losses_first else "enter opens"
+        places = sorted(self._rows)
+        if self.order == "losses":
+            places.sort(key=lambda position: self._rows[position].score_b - self._rows[position].score_a)
+        elif self.order == "votes":
+            places.sort(key=lambda position: position not in self._votes)
+        self.show(array("q", places), current=keep)
+        told = [f"f {ORDERS[self._following]}", "enter opens"]
+        if self._votes:
+            told.insert(0, "♦ by a vote")
+        order = self.order if self._votes or self.order != "votes" else "position"
+        self.border_title = Content(f"Examples, {ORDERS[order]}")
+        self.border_subtitle = Content(" · ".join(told))
 
     def _found(self, ids: Sequence[int]) -> dict[int, AbPairRow]:
         return {one: self._rows[one] for one in ids if one in self._rows}
 
-
-def _example_line(pair: AbPairRow, width: int) -> Content:
-    outcome = _OUTCOMES.get(pair.winner, "")
-    return Content.assemble(
-        f" {pair.position + 1:>4} {outcome} {number(pair.score_a):>5} → {number(pair.score_b):>5}"
-        f" {signed(pair.score_b - pair.score_a):>6}  ",
-        safe(pair.prompt, one_line=True, limit=300),
-    )
+    def _line(self, pair: AbPairRow, width: int) -> Content:
+        decided = decision(pair, self._votes.get(pair.position, ()))
+        word, colour = _OUTCOMES[decided.winner]
+        scores = f"{number(pair.score_a):>5} → {number(pair.score_b):>5} {signed(pair.score_b - pair.score_a):>6}"
+        return Content.assemble(
+            f" {pair.position + 1:>4} ",
+            (word, colour),
+            "♦ " if decided.voted else "  ",
+            scores if pair.judged else f"{'no score':^{len(scores)}}",
+            "  ",
+            safe(pair.prompt, one_line=True, limit=300),
+        )

@@ -14,6 +14,7 @@ from tui.widgets.progress_line import run_line
 from tui.words import ago, number
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_BAR = 8
 
 
 def category_card(one: CategoryOverview, *, now: float, width: int) -> Content:
@@ -31,7 +32,7 @@ def category_card(one: CategoryOverview, *, now: float, width: int) -> Content:
         [
             Content.assemble(name, " " * gap, right),
             _tiers(one),
-            _trend(one, now),
+            _trend(one, now, width),
             Content.assemble(("→ ", "bold $text-accent"), safe(one.next_step, one_line=True, limit=300)),
             Content(""),
         ]
@@ -52,15 +53,33 @@ def _tiers(one: CategoryOverview) -> Content:
     return Content("  ").join(parts)
 
 
-def _trend(one: CategoryOverview, now: float) -> Content:
+def _trend(one: CategoryOverview, now: float, width: int) -> Content:
     counts = one.counts
+    seen = ago(counts.last_at, now)
     if not one.trend:
-        return Content.styled(f"no scores yet · {ago(counts.last_at, now)}", "$text-muted")
-    return Content.assemble(
+        return Content.assemble((f"no scores yet · {seen}", "$text-muted"), _until_training(one))
+    line = Content.assemble(
         ("score ", "$text-muted"),
         (sparkline(one.trend), "$text-primary"),
         f" {number(one.trend[-1], 0)}",
-        (f" · {counts.corrected:,} corrected · {ago(counts.last_at, now)}", "$text-muted"),
+        _until_training(one),
+    )
+    for more in (f" · {counts.corrected:,} corrected", f" · {seen}"):
+        if line.cell_length + len(more) <= width:
+            line = Content.assemble(line, (more, "$text-muted"))
+    return line
+
+
+def _until_training(one: CategoryOverview) -> Content:
+    """How far it is to the next training."""
+    if not one.enough:
+        return Content("")
+    share = min(1.0, one.fresh / one.enough)
+    filled = int(share * _BAR)
+    return Content.assemble(
+        ("  next training ", "$text-muted"),
+        ("▰" * filled + "▱" * (_BAR - filled), "$text-success" if share >= 1 else "$text-warning"),
+        f" {one.fresh:,}/{one.enough}" if share < 1 else f" ready, {one.fresh:,} new",
     )
 
 

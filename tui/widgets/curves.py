@@ -33,10 +33,24 @@ class Series:
         self.name = name
         self.xs = array("d")
         self.ys = array("d")
+        self._extremes: tuple[float, float] | None = None
+        self._looked = 0
         self.extend(points)
 
     def __len__(self) -> int:
         return len(self.xs)
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and the highest y; only what came since the last look is looked at. Needs a point."""
+        fresh = self.ys[self._looked :]
+        if fresh:
+            found = (min(fresh), max(fresh))
+            before = self._extremes or found
+            self._extremes = min(before[0], found[0]), max(before[1], found[1])
+            self._looked = len(self.ys)
+        assert self._extremes is not None, "a series without a point has no extremes"
+        return self._extremes
 
     def extend(self, points: Iterable[tuple[float, float]]) -> None:
         """Add points; those with a value that is not a finite number cannot be drawn and are left out."""
@@ -53,6 +67,15 @@ class Series:
             else:
                 self.xs.insert(place, x)
                 self.ys.insert(place, y)
+            self._extremes, self._looked = None, 0
+
+    def merge(self, newer: Series) -> None:
+        """Add the points of another series; those that follow the last one here cost next to nothing."""
+        if len(newer) and (not self.xs or newer.xs[0] > self.xs[-1]):
+            self.xs.extend(newer.xs)
+            self.ys.extend(newer.ys)
+        else:
+            self.extend(zip(newer.xs, newer.ys, strict=True))
 
 
 def nice_number(value: float) -> str:
@@ -91,7 +114,7 @@ def decimate(series: Series, columns: int, x_low: float, x_high: float) -> list[
 def _limits(series: Sequence[Series]) -> Limits:
     filled = [one for one in series if len(one)]
     x_low, x_high = min(one.xs[0] for one in filled), max(one.xs[-1] for one in filled)
-    y_low, y_high = min(min(one.ys) for one in filled), max(max(one.ys) for one in filled)
+    y_low, y_high = min(one.extremes[0] for one in filled), max(one.extremes[1] for one in filled)
     if y_high - y_low < 1e-12 * max(1.0, abs(y_high)):
         room = abs(y_high) * 0.1 or 1.0
         y_low, y_high = y_low - room, y_high + room
@@ -100,7 +123,7 @@ def _limits(series: Sequence[Series]) -> Limits:
     return x_low, x_high, y_low, y_high
 
 
-class _Canvas:
+class Canvas:
     """Braille dots and the role of the series that was last drawn into each cell."""
 
     def __init__(self, width: int, height: int) -> None:
@@ -120,6 +143,12 @@ class _Canvas:
             if not dotted or (x + y) % 2 == 0 or (low == high and x % 3 != 2):
                 self.dot(x, y, role)
 
+    def mark(self, row: int, column: int, text: str, role: str = "") -> None:
+        """Put one character into a cell: in a role over whatever is there, without one where no pixel is."""
+        if role or self.cells[row][column] == _BLANK:
+            self.cells[row][column] = ord(text)
+            self.roles[row][column] = role or "axis"
+
     def line(self, row: int) -> list[Segment]:
         """One row of cells as segments, neighbours of the same role joined."""
         segments: list[Segment] = []
@@ -132,7 +161,7 @@ class _Canvas:
         return segments
 
 
-def _draw(canvas: _Canvas, series: Series, limits: Limits, role: str, *, dotted: bool) -> None:
+def _draw(canvas: Canvas, series: Series, limits: Limits, role: str, *, dotted: bool) -> None:
     x_low, x_high, y_low, y_high = limits
     columns, top = canvas.width * 2, canvas.height * 4 - 1
 
@@ -176,7 +205,7 @@ def plot(series: Sequence[Series], width: int, height: int, *, x_label: str = "s
         marks[rows // 2] = y_high - (y_high - y_low) * (rows // 2) / (rows - 1)
     labels = {row: nice_number(value) for row, value in marks.items()}
     margin = max(map(len, labels.values()))
-    canvas = _Canvas(width - margin - 2, rows)
+    canvas = Canvas(width - margin - 2, rows)
     for place in (1, 0):
         if place < len(series) and len(series[place]):
             _draw(canvas, series[place], limits, ("first", "second")[place], dotted=place == 1)

@@ -44,7 +44,7 @@ class DiffView(Static):
 
 def diff_lines(old: str, new: str) -> list[DiffLine]:
     """Every line of both texts in order, unchanged ones once. Beyond 1,500 lines a text is not compared further."""
-    before, after = old.splitlines()[:MAX_LINES], new.splitlines()[:MAX_LINES]
+    before, after = _lines(old)[:MAX_LINES], _lines(new)[:MAX_LINES]
     found: list[DiffLine] = []
     for tag, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":
@@ -56,6 +56,12 @@ def diff_lines(old: str, new: str) -> list[DiffLine]:
             found += [DiffLine("removed", line) for line in before[a:b]]
             found += [DiffLine("added", line) for line in after[c:d]]
     return found
+
+
+def _lines(text: str) -> list[str]:
+    """Split where the screen does; the other characters at which Python splits lines are shown, and so compared."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def diff_content(lines: Sequence[DiffLine]) -> Content:

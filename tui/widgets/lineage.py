@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList
@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from storage.rows import VersionRow
 from tui.text import safe
+from tui.vim import LIST
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,7 @@ class LineageTree(OptionList):
     DEFAULT_CSS = """
     LineageTree { height: 1fr; padding: 0; text-wrap: nowrap; text-overflow: ellipsis; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", "Down", show=False, id="models.down", tooltip="Go to the next version"),
-        Binding("k", "cursor_up", "Up", show=False, id="models.up", tooltip="Go to the previous version"),
-        Binding("g", "first", "First", show=False, id="models.first", tooltip="Go to the first version"),
-        Binding("G", "last", "Last", show=False, id="models.last", tooltip="Go to the last version"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(LIST)
 
     class Selected(Message):
         """The cursor moved to a version."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
-from storage.rows import RunRow
-from tui.figures import brief, told_left
 from tui.text import safe
 from tui.words import RUN_COLOURS, ago, run_status, time_left
+
+if TYPE_CHECKING:
+    from storage.rows import RunRow
 
 _BAR = 12
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -41,8 +43,10 @@ def run_line(run: RunRow, *, now: float, latest: Mapping[str, float] = MappingPr
         safe(run.category, one_line=True, limit=30),
     ]
     if run.status == "running":
-        parts.append(Content(f" · {run.stage} "))
+        parts.append(Content(" · preparing the base model" if run.preparing else f" · {run.stage} "))
         if run.stage == "training" and run.total_steps > 0:
+            from tui.figures import brief, told_left  # nothing that the first frame needs
+
             share = min(1.0, run.step / run.total_steps)
             parts.append(Content.assemble((bar(share, _BAR), "$text-primary"), f" {run.step}/{run.total_steps}"))
             parts.append(Content(_remaining(run, share, now, told_left(run, latest))))

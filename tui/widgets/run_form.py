@@ -3,86 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, Final
 
-from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Grid, Horizontal, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.suggester import SuggestFromList
-from textual.widgets import Button, Input, Label, Select, Static
+from textual.widgets import Button, Input, Select, Static
 
 from tui.text import safe
-from tui.widgets.run_fields import (
-    BASE_TIP,
-    FIELDS,
-    GEOMETRY,
-    KEYS,
-    METHOD_TIP,
-    METHODS,
-    QUANTIZE,
-    QUANTIZE_TIP,
-    SETTINGS,
-    START_TIP,
-    RunRequest,
-    parse_fields,
-    typed,
-)
+from tui.widgets.run_fields import FIELDS, GEOMETRY, KEYS, SETTINGS, RunRequest, parse_fields, typed
+from tui.widgets.run_form_fields import FRESH, START, STOP, FormFields
 
-_FRESH = (("a fresh adapter", ""),)
-_START = "Start training (ctrl+s)"
-_STOP = "Break off (x)"
-
-
-class BaseInput(Input):
-    """Where the base model is named; Enter or down asks for the list of all."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,down", "browse", "Base models", show=False, id="train.bases", tooltip="List all base models"),
-    ]
-
-    def action_browse(self) -> None:
-        """Ask for the list."""
-        self.post_message(RunForm.Browse())
-
-
-class Arrow(Static):
-    """What opens the list of base models by the mouse."""
-
-    def on_click(self, event: events.Click) -> None:
-        """Ask for the list."""
-        event.stop()
-        self.post_message(RunForm.Browse())
+BESIDE: Final = 92  # columns
 
 
 class RunForm(VerticalScroll):
     """`load` and `suggest` fill it, `request` reads it.
 
-    Every change posts `Changed`, the button `Submitted`, the arrow of the base model `Browse`. A value that nobody
-    touched follows what is suggested; one that was edited stays.
+    Every change posts `Changed`, the button `Submitted`. A value that nobody touched follows what is suggested; one
+    that was edited stays, and so does what was taken over from a trial of a search.
     """
 
     DEFAULT_CSS = """
     RunForm {
         height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
-        .row { height: 1; margin-bottom: 0; }
-        .row Label, Grid Label { width: 14; color: $text-muted; }
-        .row Label.-second { width: 11; margin-left: 1; }
-        .row Select, .row Input { width: 1fr; }
-        .row #form-quantize_base { width: 7; }
-        #form-quantize_base SelectOverlay { width: 9; }
-        #form-bases { width: 3; padding-left: 1; color: $foreground 50%; }
-        Grid { grid-size: 2; grid-columns: 1fr 1fr; grid-gutter: 0 2; grid-rows: 1; height: auto; }
-        Grid Horizontal { height: 1; }
-        Grid Input { width: 1fr; }
-        .-invalid { color: $text-error; text-style: underline; }
-        #form-memory, #form-data, #form-progress { height: auto; }
-        #form-memory, #form-progress { margin-top: 1; }
-        #form-progress { display: none; }
+        #form-outlook, #form-outlook Static { height: auto; }
+        #form-data { margin-top: 1; }
+        #form-memory { margin-top: 1; }
+        &.-beside { layout: horizontal; }
+        &.-beside #form-fields, &.-beside #form-outlook { width: 1fr; }
+        &.-beside #form-outlook { margin-left: 3; }
+        &.-beside #form-memory { margin-top: 0; }
         &.-making #form-progress { display: block; }
-        #form-start { margin-top: 1; width: 100%; }
     }
     """
 
@@ -96,53 +50,25 @@ class RunForm(VerticalScroll):
     class Submitted(Message):
         """The start button was pressed."""
 
-    class Browse(Message):
-        """The list of base models is wanted."""
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="pane", can_focus=False)
         self.border_title = "New run"
         self._suggested = dict.fromkeys(KEYS, "") | {"quantize_base": "auto"}
         self._starts: dict[str, Mapping[str, Any]] = {}
-        self.more: dict[str, Any] = {}
-        """Settings without a field of their own that go along with the request: what makes it fit."""
+        self._fitting: dict[str, Any] = {}
+        self._taken: dict[str, Any] = {}
+
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """Settings without a field of their own that go along with the request: a trial's, and what makes it fit."""
+        return {**self._taken, **self._fitting}
 
     def compose(self) -> ComposeResult:
-        """Category, base, method and start over the eight numbers, then what would come of them."""
-        with Horizontal(classes="row"):
-            yield Label("Category")
-            yield Select[str]([], prompt="No category", compact=True, id="form-category")
-        with Horizontal(classes="row"):
-            yield Label("Base model")
-            base = BaseInput(compact=True, id="form-base", placeholder="a preset, a folder, ollama:NAME")
-            base.tooltip = BASE_TIP
-            yield base
-            yield Arrow("▼", id="form-bases")
-        with Horizontal(classes="row"):
-            yield Label("Method")
-            yield self._select("form-method", METHODS, METHOD_TIP)
-            yield Label("4-bit base", classes="-second")
-            yield self._select("form-quantize_base", QUANTIZE, QUANTIZE_TIP)
-        with Horizontal(classes="row"):
-            yield Label("Go on from")
-            yield self._select("form-from", _FRESH, START_TIP)
-        with Grid():
-            for field in FIELDS:
-                with Horizontal():
-                    yield Label(field.label)
-                    box = Input(
-                        compact=True, id=f"form-{field.key}", restrict=r"[0-9.eE+-]*", max_length=12, valid_empty=False
-                    )
-                    box.tooltip = field.tooltip
-                    yield box
-        yield Button(_START, variant="primary", compact=True, id="form-start")
-        yield Static(id="form-progress")
-        yield Static(id="form-memory")
-        yield Static(id="form-data")
-
-    @staticmethod
-    def _select(id: str, options: Sequence[tuple[str, str]], tooltip: str) -> Select[str]:
-        return Select(options, allow_blank=False, compact=True, id=id, tooltip=tooltip)
+        """Category, base, method and start over the eight numbers, beside or above what would come of them."""
+        yield FormFields(id="form-fields")
+        with Vertical(id="form-outlook"):
+            yield Static(id="form-memory")
+            yield Static(id="form-data")
 
     # -- filling it
 
@@ -174,13 +100,13 @@ class RunForm(VerticalScroll):
         self._starts = offered
         select, before = self._choice("from"), self._start
         with self.prevent(Select.Changed):
-            select.set_options([*_FRESH, *((safe(label), name) for label, name, _ in starts)])
+            select.set_options([*FRESH, *((safe(label), name) for label, name, _ in starts)])
             select.value = before if before in offered else ""
         self._follow_start()
 
     def suggest(self, settings: Mapping[str, Any]) -> None:
         """Fill in what nobody has edited, and let go of what once made another run fit."""
-        self.more = {}
+        self._fitting = {}
         for key in SETTINGS & settings.keys():
             text, held = typed(settings[key]), bool(self._start) and key in GEOMETRY
             if not held and not self._is_edited(key):
@@ -195,8 +121,19 @@ class RunForm(VerticalScroll):
                 self._suggested[key] = typed(value)
                 self._put(key, typed(value))
             else:
-                self.more[key] = value
+                self._fitting[key] = value
         self.post_message(self.Changed())
+
+    def take(self, settings: Mapping[str, Any]) -> None:
+        """Take over the settings of a trial as if somebody had typed them; empty lets go of an earlier one's."""
+        self._taken = {key: value for key, value in settings.items() if key not in SETTINGS}
+        for key in SETTINGS & settings.keys():
+            self._put(key, typed(settings[key]))
+        self.post_message(self.Changed())
+
+    def on_resize(self) -> None:
+        """Where there is room, what would come of it stands beside the fields."""
+        self.set_class(self.size.width >= BESIDE, "-beside")
 
     def focus_first(self) -> None:
         """Put the cursor into the first field."""
@@ -268,7 +205,7 @@ class RunForm(VerticalScroll):
     def show_progress(self, text: Content | None) -> None:
         """Show how far the base model is made ready, None when it is."""
         self.set_class(text is not None, "-making")
-        self.query_one("#form-start", Button).label = _START if text is None else _STOP
+        self.query_one("#form-start", Button).label = START if text is None else STOP
         self.query_one("#form-progress", Static).update(text or "")
 
     # -- events

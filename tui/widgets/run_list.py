@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -13,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from storage.rows import RunRow
 from tui.text import safe
+from tui.widgets.run_lines import place_text
 from tui.words import RUN_COLOURS, ago, counted, run_status
 
 
@@ -54,9 +56,19 @@ class RunList(OptionList):
         option = self.highlighted_option
         return int(option.id) if option is not None and option.id is not None else None
 
-    def show(self, runs: Sequence[RunRow], *, now: float) -> None:
-        """Show these runs; lines that read the same as before are left alone."""
-        shown = [(run.id, _prompt(run, now)) for run in runs]
+    def show(
+        self,
+        runs: Sequence[RunRow],
+        *,
+        now: float,
+        places: Mapping[int, int] = MappingProxyType({}),
+        marked: int | None = None,
+    ) -> None:
+        """Show these runs, those that wait with their `places` in the queue, and the one `marked` to compare with.
+
+        Lines that read the same as before are left alone.
+        """
+        shown = [(run.id, _prompt(run, now, places.get(run.id, 0), marked=run.id == marked)) for run in runs]
         if [one for one, _ in shown] == [one for one, _ in self._shown]:
             for place, ((_, prompt), (_, before)) in enumerate(zip(shown, self._shown, strict=True)):
                 if not prompt.is_same(before):
@@ -90,11 +102,14 @@ class RunList(OptionList):
             self.post_message(self.Opened(int(event.option_id)))
 
 
-def _prompt(run: RunRow, now: float) -> Content:
-    progress = f" {run.step}/{run.total_steps}" if run.status != "finished" and run.total_steps else ""
+def _prompt(run: RunRow, now: float, place: int, *, marked: bool) -> Content:
+    progress = f" {run.step}/{run.total_steps}" if run.status != "finished" and run.total_steps and not place else ""
+    pausing = " pausing" if run.status == "running" and run.stop_requested else ""
     return Content.assemble(
         (run_status(run.status), f"{RUN_COLOURS.get(run.status, '')} bold".strip()),
-        progress,
+        f" {place_text(place).removesuffix(' in the queue')}" if place else progress,
+        pausing,
+        (" ◆ marked", "bold $text-accent") if marked else "",
         "\n",
         Content("  "),
         Content(f"{run.id} "),

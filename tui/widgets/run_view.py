@@ -13,16 +13,14 @@ from textual.widgets import Static
 
 from storage.rows import RunRow
 from tui.figures import grouped
-from tui.run_feed import RunNews, seconds_left
+from tui.runs.feed import RunNews, seconds_left
 from tui.text import safe
 from tui.widgets.chart import LineChart
 from tui.widgets.curves import Series
 from tui.widgets.figure_grid import figure_grid
-from tui.widgets.progress_line import bar
-from tui.words import RUN_COLOURS, clock, duration, percent, run_status, time_left
+from tui.widgets.run_lines import fault_text, progress_text, stage_line
 
-STAGES: Final = ("training", "evaluating", "exporting", "proving", "testing", "done")
-_NAMES: Final = {
+NAMES: Final = {
     "loss": "loss",
     "eval_loss": "eval loss",
     "eval_score": "eval score",
@@ -31,21 +29,21 @@ _NAMES: Final = {
     "reward_margin": "reward margin",
     "accuracy": "accuracy",
     "learning_rate": "learning rate",
+    "memory_mb": "memory in MiB",
 }
-_LOSS: Final = ("loss", "eval_loss")
-_CURVES: Final = (
-    _LOSS,
+LOSS: Final = ("loss", "eval_loss")
+CURVES: Final = (
+    LOSS,
     ("eval_score",),
     ("reward_chosen", "reward_rejected"),
     ("reward_margin",),
     ("accuracy",),
     ("learning_rate",),
+    ("memory_mb",),
 )
-_BESIDE: Final = (("eval_score",), ("reward_margin",), _LOSS)
+_BESIDE: Final = (("eval_score",), ("reward_margin",), LOSS)
 _ROOM_FOR_TWO: Final = 90  # columns
-_ENDED: Final = ("stopped", "failed", "lost")
 PACE_KEPT: Final = 50
-_BAR: Final = 12
 _DATE: Final = re.compile(r"^\d{4}-\d\d-\d\d (?=\d\d:\d\d)")  # the list says which day it was
 
 
@@ -62,6 +60,7 @@ class RunView(Vertical):
     RunView.-two #run-beside { display: block; }
     RunView #run-fault { height: auto; display: none; padding: 0 1; border-left: thick $error; }
     RunView.-fault #run-fault { display: block; }
+    RunView.-paused #run-fault { border-left: thick $warning; }
     RunView #run-log {
         height: 5; border-top: solid $foreground 25%; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis;
     }
@@ -69,13 +68,14 @@ class RunView(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="pane")
-        self._series = {name: Series(label) for name, label in _NAMES.items()}
+        self._series = {name: Series(label) for name, label in NAMES.items()}
         self._latest: dict[str, float] = {}
         self._pace: list[tuple[float, int]] = []
         self._log: Sequence[str] = ()
-        self._curve: Sequence[str] = _LOSS
+        self._curve: Sequence[str] = LOSS
         self._log_lines = 2
         self._run: RunRow | None = None
+        self._place = 0
 
     def compose(self) -> ComposeResult:
         """Stages over how far it is over figures over curves over the log."""
@@ -90,16 +90,17 @@ class RunView(Vertical):
 
     def clear(self) -> None:
         """Forget the run that was shown."""
-        self._series = {name: Series(label) for name, label in _NAMES.items()}
+        self._series = {name: Series(label) for name, label in NAMES.items()}
         self._latest, self._pace, self._log = {}, [], ()
-        self._curve, self._run = _LOSS, None
+        self._curve, self._run = LOSS, None
         self._show_curve()
         self._show_log()
 
-    def add(self, news: RunNews) -> None:
-        """Show what is new of the run."""
+    def add(self, news: RunNews, place: int = 0) -> None:
+        """Show what is new of the run; `place` is its one in the queue."""
+        self._place = place
         for name, points in news.points.items():
-            self._series[name].extend(points)
+            self._series[name].merge(points)
         self._latest.update(news.latest)
         self._pace = [*self._pace, *news.pace][-PACE_KEPT:]
         if news.points:
@@ -111,7 +112,7 @@ class RunView(Vertical):
 
     def next_curve(self) -> None:
         """Show the next of the curves that this run has."""
-        known = [names for names in _CURVES if names == _LOSS or self._has(names)]
+        known = [names for names in CURVES if names == LOSS or self._has(names)]
         at = known.index(self._curve) if self._curve in known else -1
         self._curve = known[(at + 1) % len(known)]
         self._show_curve()
@@ -130,11 +131,12 @@ class RunView(Vertical):
         self.border_title = safe(f"Run {run.id} · {run.category} on {run.base_model}", one_line=True)
         self.query_one("#run-stages", Static).update(stage_line(run))
         left = seconds_left(run, self._pace, self._latest)
-        self.query_one("#run-progress", Static).update(progress_text(run, left))
+        self.query_one("#run-progress", Static).update(progress_text(run, left, self._place))
         groups = grouped(self._latest, at_work=run.status == "running")
         self.query_one("#run-figures", Static).update(figure_grid(groups, self.size.width))
         fault = fault_text(run)
         self.set_class(bool(fault), "-fault")
+        self.set_class(run.status == "stopped", "-paused")
         self.query_one("#run-fault", Static).update(fault)
 
     def _has(self, names: Sequence[str]) -> bool:
@@ -143,7 +145,7 @@ class RunView(Vertical):
     def _show_curve(self) -> None:
         shown = self._curve
         self.query_one("#run-chart", LineChart).show(
-            [self._series[name] for name in shown], empty=f"No {_NAMES[shown[0]]} yet."
+            [self._series[name] for name in shown], empty=f"No {NAMES[shown[0]]} yet."
         )
         beside = next((names for names in _BESIDE if names != shown and self._has(names)), None)
         room = self.size.width >= _ROOM_FOR_TWO
@@ -154,59 +156,3 @@ class RunView(Vertical):
     def _show_log(self) -> None:
         lines = [safe(_DATE.sub("", line), one_line=True, limit=400) for line in self._log[-self._log_lines :]]
         self.query_one("#run-log", Static).update(Content("\n").join(lines) if lines else Content("The log is empty."))
-
-
-def stage_line(run: RunRow) -> Content:
-    """The way of a run with the stage that it is in: `✓ training → ● evaluating → exporting …`."""
-    at = STAGES.index(run.stage) if run.stage in STAGES else -1
-    parts: list[Content] = []
-    if run.status != "finished":
-        status = Content.styled(run_status(run.status), f"bold {RUN_COLOURS.get(run.status, '')}".strip())
-        parts += [status, Content("  ")]
-    for place, stage in enumerate(STAGES):
-        passed = place < at or run.status == "finished"
-        if place:
-            parts.append(Content.styled(" → ", "$text-muted"))
-        if passed:
-            parts.append(Content.styled(f"✓ {stage}", "$text-success"))
-        elif place == at:
-            glyph = "●" if run.status == "running" else "✗" if run.status == "failed" else "■"
-            parts.append(Content.styled(f"{glyph} {stage}", "bold"))
-        else:
-            parts.append(Content.styled(stage, "$text-muted"))
-    return Content("").join(parts)
-
-
-def progress_text(run: RunRow, left: float | None) -> Content:
-    """How far the run is and how long it still takes, or how it came to its end."""
-    parts: list[str] = []
-    if run.total_steps:
-        share = run.step / run.total_steps
-        drawn = f"{bar(share, _BAR)} {percent(share)} · " if run.status == "running" and run.stage == "training" else ""
-        parts.append(f"{drawn}step {run.step}/{run.total_steps}")
-    if run.stop_requested and run.status == "running":
-        parts.append("stopping at the next step")
-    if left is not None:
-        parts.append(time_left(left))
-    elif run.started_at is not None and run.finished_at is not None:
-        parts.append(f"took {duration(run.finished_at - run.started_at)}")
-    if run.status == "queued":
-        parts.append("waits until the run before it has ended")
-    if run.started_at is not None and run.status != "running":
-        parts.append(f"started {clock(run.started_at)}")
-    if run.status == "finished":
-        parts.append("4 shows the verdict, 5 the version")
-    return Content(" · ".join(parts))
-
-
-def fault_text(run: RunRow) -> Content:
-    """What went wrong and what to do, empty while nothing is wrong."""
-    if run.status not in _ENDED:
-        return Content("")
-    what = run.error or {
-        "stopped": "The run was stopped; what it learned up to its last checkpoint is kept.",
-        "lost": "The run's process is gone; what it learned up to its last checkpoint is kept.",
-    }.get(run.status, "The run failed without a message.")
-    parts = [safe(what, "bold" if run.status == "failed" else "", limit=1_000)]
-    parts.append(safe(run.hint or "R goes on from the last checkpoint.", limit=1_000))
-    return Content("\n").join(parts)

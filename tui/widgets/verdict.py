@@ -16,7 +16,7 @@ from tui.widgets.interval_bar import IntervalBar
 from tui.words import VERDICT_GLYPHS, counted, number, odds, percent, signed
 
 if TYPE_CHECKING:
-    from tui.comparison import ComparisonView
+    from tui.versions.comparison import ComparisonView
 
 _SENTENCES: Final = {
     "promote": "Promote: the candidate is better.",
@@ -95,7 +95,7 @@ def verdict_line(result: Mapping[str, Any] | None, answered: int, *, serves: boo
     """The verdict in words, by whether the candidate `serves` already; where it is not told yet, with how many more
     prompts it would take."""
     if result is None:
-        so_far = f"● unfinished: {counted(answered, 'prompt')} answered so far. a goes on with it."
+        so_far = f"● unfinished: {counted(answered, 'prompt')} answered so far. A run at work ends it, else a does."
         return Content.styled(so_far, "bold $text-primary")
     verdict = str(result.get("verdict", ""))
     sentence = (_SERVING if serves else _SENTENCES).get(verdict, "")
@@ -152,8 +152,8 @@ def known_lines(known: ComparisonView | None, test: AbTestRow) -> Content:
         if agreement["n"]:
             told += f"; people agree with {percent(agreement['share'])} of the scores"
         lines.append(Content(told))
-    rating = next((each for each in known.ratings if each.version == test.version_b), None)
-    if rating is not None and rating.elo is not None and rating.low is not None and len(known.ratings) > 2:
+    rating = next((each for each in known.standings.ratings if each.version == test.version_b), None)
+    if rating is not None and rating.elo is not None and rating.low is not None and len(known.standings.ratings) > 2:
         span = f"({rating.low:+.0f} to {rating.high:+.0f})"
         lines.append(Content(f"rating {rating.elo:+.0f} Elo over the base {span}"))
     lines += [Content.styled("✗ ", "$text-error") + safe(text) for text in known.forgotten]

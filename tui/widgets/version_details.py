@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from textual.content import Content
 
 from core.prove.forgetting import findings
 from storage.deployments import ALIAS_CHECK
-from storage.rows import AliasChange, VersionRow
+from storage.rows import VersionRow
+from tui.tabs import key_of
 from tui.text import safe
-from tui.views import ModelsView
+from tui.versions.views import ModelsView
 from tui.widgets.proof_list import proof_content
+from tui.widgets.timeline import timeline
 from tui.words import ago, clock, data_size, number, percent, signed
 
 _SENT: Final = "sent"  # the hash of what was sent, which is no check
-_ACTIONS: Final = {
-    "promote": "promoted",
-    "rollback": "rolled back",
-    "undo": "undone",
-    "reconcile": "put right after a crash",
-}
 _METRICS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "mean_score": ("mean score", number),
     "success_rate": ("pass rate", percent),
@@ -41,22 +37,30 @@ def short_figures(version: VersionRow) -> str:
     return f"{number(score)} · {percent(success)}" if score is not None else ""
 
 
+def disk_line(view: ModelsView) -> str:
+    """How much disk all versions take, and what a clean-up would free of it."""
+    freed = sum(view.freed.values())
+    return f"{data_size(view.disk)} on the disk" + (f", {data_size(freed)} to free" if freed else "")
+
+
 def details(version: VersionRow, view: ModelsView, *, now: float) -> Content:
-    """Name and standing, figures, forgetting, A/B test, files, proof, data, settings, history of the alias."""
+    """Standing, figures, forgetting, A/B test, files, proof, data, settings, what served when."""
     parts = [_head(version, view, now)]
     for title, body in (
         ("Figures on held-out prompts", _figures(version.metrics)),
         ("Forgetting", _forgetting(version.metrics)),
         ("A/B test", _test(version, view)),
-        ("Files", _files(version)),
+        ("Files", _files(version, view)),
         ("Ollama", _held(version, view)),
         ("Proof", proof_content(version.proof)),
-        ("Data", _data(version, view)),
+        ("What it was trained on", _data(version, view)),
         ("Settings", _pairs(version.settings)),
-        ("History of the alias", _history(version, view, now)),
     ):
         if body.plain:
             parts.append(Content.assemble(("\n" + title + "\n", "bold $text-accent"), body))
+    served = timeline(view, now=now, category=version.category)
+    if served.plain:
+        parts.append(Content.assemble(("\nWhat served when\n", "bold $text-accent"), served))
     return Content("\n").join(parts)
 
 
@@ -71,7 +75,7 @@ def _head(version: VersionRow, view: ModelsView, now: float) -> Content:
     origin = f"from {view.name(version.parent_id)}" if version.parent_id is not None else "the untouched base model"
     run = f" · run {version.run_id}" if version.run_id is not None else ""
     return Content.assemble(
-        safe(version.name, "bold"), "\n", standing, " · ", proved, "\n",
+        standing, " · ", proved, "\n",
         safe(f"{origin}{run} · made {clock(version.created_at)} ({ago(version.created_at, now)})"),
     )  # fmt: skip
 
@@ -90,7 +94,9 @@ def _forgetting(metrics: Mapping[str, Any]) -> Content:
 def _test(version: VersionRow, view: ModelsView) -> Content:
     test = view.tests.get(version.id)
     if test is None:
-        return Content("" if version.number == 0 else "None yet. 4 opens the scoreboard, where a runs one.")
+        return Content(
+            "" if version.number == 0 else f"None yet. {key_of('scoreboard')} opens the scoreboard, where a runs one."
+        )
     result = view.pooled.get(test.id) or test.result
     if result is None:
         return safe(f"unfinished, against {view.name(test.version_a)}")
@@ -101,7 +107,22 @@ def _test(version: VersionRow, view: ModelsView) -> Content:
     )
 
 
-def _files(version: VersionRow) -> Content:
+def _files(version: VersionRow, view: ModelsView) -> Content:
+    listed, room = _listed(version), _room(version, view)
+    return Content("\n").join([listed, safe(room, "$text-muted")]) if room else listed
+
+
+def _room(version: VersionRow, view: ModelsView) -> str:
+    """What the folder takes on the disk, and what a clean-up would do with it."""
+    if not view.sizes.get(version.id):
+        return ""
+    told = f"{data_size(view.sizes[version.id])} on the disk in all"
+    if version.id in view.freed:
+        return f"{told}; `finetune-tui models --clean-up` would free {data_size(view.freed[version.id])} of it"
+    return told + (f"; a clean-up leaves it: {view.kept[version.id]}" if version.id in view.kept else "")
+
+
+def _listed(version: VersionRow) -> Content:
     files = version.gguf
     if not files and version.retired_at is not None:
         told = f"Removed on {clock(version.retired_at)} to save space: it cannot serve or be compared. "
@@ -138,7 +159,9 @@ def _data(version: VersionRow, view: ModelsView) -> Content:
     if dataset is None:
         return Content("")
     return Content.assemble(
-        safe(f"dataset {dataset.id}, seed {dataset.seed}, hash {dataset.hash}"), "\n", count_lines(dataset.counts)
+        safe(f"dataset {dataset.id}, seed {dataset.seed}, hash {dataset.hash} · e shows every example"),
+        "\n",
+        count_lines(dataset.counts),
     )
 
 
@@ -165,18 +188,3 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _history(version: VersionRow, view: ModelsView, now: float) -> Content:
-    alias = view.alias_of(version.category)
-    changes: Sequence[AliasChange] = view.history.get(alias.name, ()) if alias is not None else ()
-    lines = []
-    for change in changes[:20]:
-        why = f": {change.why}" if change.why else ""
-        lines.append(
-            safe(
-                f"{ago(change.at, now):>10}  {_ACTIONS.get(change.action, change.action)}"
-                f" {view.name(change.from_version)} → {view.name(change.to_version)} by {change.who}{why}"
-            )
-        )
-    return Content("\n").join(lines)

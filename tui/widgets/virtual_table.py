@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from textual import events
@@ -21,16 +21,22 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.visual import Visual
 
+from tui.ids import index_of
 from tui.text import safe
 
 Row = TypeVar("Row")
 
 _PAGE = 64
 _PAGES_KEPT = 32
+_FEW = 8
 
 
 class VirtualTable(ScrollView, Generic[Row], can_focus=True):
-    """One line for each id. `fetch(ids)` reads rows (a few milliseconds), `draw(row, width)` makes a line of one."""
+    """One line for each id. `fetch(ids)` reads rows (a few milliseconds), `draw(row, width)` makes a line of one.
+
+    `follow()` is called at every `Moved`, but in the turn of the cursor itself: what it draws is painted with that
+    line, where what comes of the message is one frame late.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"virtual-table--cursor"}
     DEFAULT_CSS = """
@@ -48,7 +54,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         Binding("enter", "choose", "Open", show=False, id="list.open", tooltip="Open the line"),
     ]
 
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)  # the two lines that it concerns draw themselves
 
     class Moved(Message):
         """The cursor stands on another id."""
@@ -72,15 +78,17 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         *,
         id: str | None = None,
         classes: str | None = None,
+        follow: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
+        self._follow = follow
         self._fetch = fetch
         self._draw = draw
         self._ids: array[int] = array("q")
         self._pages: OrderedDict[int, Mapping[int, Row]] = OrderedDict()
 
     @property
-    def ids(self) -> Sequence[int]:
+    def ids(self) -> array[int]:
         """All ids in order."""
         return self._ids
 
@@ -94,7 +102,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         self._ids = ids
         self._pages.clear()
         self.virtual_size = Size(self.virtual_size.width, len(ids))
-        index = _index(ids, current)
+        index = 0 if current is None else max(0, index_of(ids, current))
         if index == self.cursor:
             self._moved()
         else:
@@ -107,17 +115,20 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
             return
         self._pages.pop(len(self._ids) // _PAGE, None)
         was_empty = not self._ids
-        self._ids.extend(ids)
+        self._ids.extend(array("q", ids))
         self.virtual_size = Size(self.virtual_size.width, len(self._ids))
         self.refresh()
         if was_empty:
             self._moved()
 
-    def replace_tail(self, start: int, ids: Sequence[int]) -> None:
-        """Put `ids` in place of all from index `start` on. Raises ValueError where that is not below the cursor."""
+    def replace_tail(self, start: int, ids: Sequence[int], end: int | None = None) -> None:
+        """Put `ids` in place of all from index `start` on, or up to `end`.
+
+        Raises ValueError where that is not below the cursor.
+        """
         if start <= self.cursor and self._ids:
             raise ValueError(f"index {start} does not lie below the cursor at {self.cursor}")
-        self._ids[start:] = array("q", ids)
+        self._ids[start:end] = array("q", ids)
         for page in [page for page in self._pages if page >= start // _PAGE]:
             del self._pages[page]
         self.virtual_size = Size(self.virtual_size.width, len(self._ids))
@@ -128,14 +139,23 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         self._ids.insert(self.cursor, item_id)
         self.show(self._ids, current=item_id)
 
-    def reread(self) -> None:
-        """Read the rows on the screen again."""
-        self._pages.clear()
-        self.refresh()
+    def reread(self, only: Collection[int] | None = None) -> None:
+        """Read the rows on the screen again, or `only` those of these ids, and draw them."""
+        if only is None or len(only) > _FEW:
+            self._pages.clear()
+            self.refresh()
+            return
+        self._pages = OrderedDict(
+            (page, rows) for page, rows in self._pages.items() if all(item_id not in rows for item_id in only)
+        )
+        top = self.scroll_offset.y
+        for index in range(top, min(top + self.size.height, len(self._ids))):
+            if self._ids[index] in only:
+                self.refresh_line(index)
 
     def go_to(self, item_id: int) -> bool:
         """Put the cursor on an id; False when it is not in the list."""
-        index = _index(self._ids, item_id, -1)
+        index = index_of(self._ids, item_id)
         if index < 0:
             return False
         self.cursor = index
@@ -153,6 +173,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     def _moved(self) -> None:
         if self.current is not None:
             self.post_message(self.Moved(self.current, self.cursor))
+            if self._follow is not None:
+                self._follow()
 
     def _scroll_to_cursor(self) -> None:
         self.scroll_to_region(Region(0, self.cursor, max(1, self.size.width), 1), animate=False, force=True)
@@ -196,14 +218,20 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         style = self.visual_style
         if not 0 <= index < len(self._ids):
             return Strip.blank(width, style.rich_style)
-        row = self._row(index)
-        line = safe("(removed)", "$text-muted") if row is None else self._draw(row, width)
+        line = self._shown_line(index, width)
         if index == self.cursor:
             style = self.get_visual_style("virtual-table--cursor")
             if self.has_focus and self.app.no_color:
                 style += Style(reverse=True)  # without colour a background alone is hard to see
         strips = Visual.to_strips(self, line.truncate(width, ellipsis=True), width, 1, style, pad=True)
         return strips[0].adjust_cell_length(width, style.rich_style) if strips else Strip.blank(width, style.rich_style)
+
+    def _shown_line(self, index: int, width: int) -> Content:
+        try:
+            row = self._row(index)
+            return safe("(removed)", "$text-muted") if row is None else self._draw(row, width)
+        except Exception as error:  # noqa: BLE001  what one row holds must not end the app
+            return safe(f"✗ cannot be shown: {error}", "$text-error", one_line=True, limit=200)
 
     def _row(self, index: int) -> Row | None:
         page = index // _PAGE
@@ -214,12 +242,3 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
             if len(self._pages) > _PAGES_KEPT:
                 self._pages.popitem(last=False)
         return rows.get(self._ids[index])
-
-
-def _index(ids: array[int], wanted: int | None, missing: int = 0) -> int:
-    if wanted is None:
-        return missing
-    try:
-        return ids.index(wanted)
-    except ValueError:
-        return missing

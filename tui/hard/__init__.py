@@ -1,0 +1,1 @@
+"""What Hard negatives does behind its screen: the tree of patterns, tests, corrections."""

@@ -1,0 +1,1 @@
+"""What Train does behind its screen: the form, its outlook, runs as they go, comparisons, searches."""

@@ -1,0 +1,1 @@
+"""What Settings does behind its screen: the rows, their changes, the doctor."""

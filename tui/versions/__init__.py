@@ -1,0 +1,1 @@
+"""What Scoreboard and Models read: tests, versions, comparisons, what served when."""
