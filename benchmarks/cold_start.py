@@ -59,12 +59,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, help="home folder to open (default: an empty one)")
     parser.add_argument("--repeat", type=int, default=9)
-    parser.add_argument("--wanted", default="Dashboard", help="words that tell the first screen is painted")
+    parser.add_argument("--wanted", default="Categories", help="words that tell the first screen is painted")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = arguments.home or Path(folder)
         environment = dict(os.environ, FINETUNE_TUI_HOME=str(home), TERM="xterm-256color", COLORTERM="truecolor")
-        ours = [sys.executable, "-m", "tui"]
+        ours = [sys.executable, "-m", "tui.start"]
         empty = [sys.executable, "-c", EMPTY_APP]
         first_paint(ours, arguments.wanted.encode(), environment)  # warms the disk cache and the byte code
         measured: dict[str, list[tuple[float, float]]] = {"app": [], "empty": []}
