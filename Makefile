@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 # Needs Python >= 3.11 with venv, a C/C++ compiler and cmake (llama.cpp is compiled once, 5-6 minutes on two cores).
 .DELETE_ON_ERROR:
-.PHONY: demo app test check format snapshots cold-start seeds seed lock clean
+.PHONY: demo app test check format snapshots cold-start pictures walk seeds seed lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,8 +41,8 @@ test: $(READY)            ## everything that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n auto -m "not process"
-	$(BIN)/pytest -m process
+	$(BIN)/pytest -q -n auto -m "not process" --durations=15
+	$(BIN)/pytest -m process --durations=15
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -53,6 +53,12 @@ snapshots: $(READY)       ## renew the pictures that the layout tests compare wi
 
 cold-start: $(READY)      ## time from start to first painted screen, against an empty Textual app
 	$(BIN)/python -m benchmarks.cold_start
+
+pictures: $(READY)        ## make the README's pictures of every screen, from a real run of the demonstration
+	$(BIN)/python -m docs.pictures
+
+walk: $(READY)            ## record the first five minutes in a real terminal
+	$(BIN)/python -m docs.walk
 
 seeds: $(READY)           ## the demonstration with five seeds
 	$(BIN)/python -m benchmarks.demo_seeds

@@ -1,0 +1,1 @@
+"""The README's pictures, and the programs that make them."""
