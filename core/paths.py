@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from core.errors import FinetuneError
-from storage.db import flush
+from storage.files import flush, partial_of
 
 HOME_VARIABLE = "FINETUNE_TUI_HOME"
 _BLOCK = 4 * 1024 * 1024
@@ -132,7 +132,7 @@ def write_whole(path: Path, data: bytes | str, *, mode: int | None = None) -> No
     Raises FinetuneError when it cannot be written; then the old file stands as it was.
     """
     content = data.encode("utf-8", "replace") if isinstance(data, str) else data
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:

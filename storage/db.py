@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +11,10 @@ from typing import Any
 
 from storage.errors import StoreError
 from storage.faults import translated
+from storage.files import flush, partial_of
 from storage.integrity import integrity_problems
 from storage.migrations import APPLICATION_ID, MIGRATIONS, migrate
-from storage.store import Store, flush
+from storage.store import Store
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -23,7 +23,6 @@ __all__ = [
     "backup_file",
     "connect_foreign",
     "file_problems",
-    "flush",
     "integrity_problems",
     "lean",
     "long_way_forward",
@@ -206,7 +205,7 @@ def backup_file(source: Path, target: Path, *, progress: Progress | None = None)
         raise StoreError(
             f"{target} is a folder or a store in use.", title="No backup was made", hint="Choose another file name."
         )
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    partial = partial_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _copy(source, partial, progress)

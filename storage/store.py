@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import Any, Self
 
 from storage.errors import StoreError
 from storage.faults import translated
+from storage.files import flush
 
 Params = Sequence[Any]
 
@@ -154,12 +154,3 @@ class Store:
                 title="The disk reports a fault",
                 hint="Check the disk; the last change may be lost if the machine goes off now.",
             ) from error
-
-
-def flush(path: Path) -> None:
-    """Flushes a file or folder to the disk (fsync). Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,8 @@ from core.release.export import Export, Note, Prompt, Watch, export_and_prove
 from core.release.files import version_problem
 from core.release.registry import Origin, base_of, register, staging, version_name
 from storage import versions
-from storage.db import Store, flush
+from storage.db import Store
+from storage.files import flush
 from storage.rows import VersionRow
 
 if TYPE_CHECKING:

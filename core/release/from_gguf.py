@@ -15,7 +15,7 @@ from core.errors import ExportError, FinetuneError, ModelError
 from core.paths import free_bytes
 from core.release.gguf_reading import GgufReading
 from core.release.safetensors_writing import Outline, write_safetensors
-from storage.db import flush
+from storage.files import flush
 
 if TYPE_CHECKING:
     import numpy.typing as npt

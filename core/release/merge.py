@@ -9,7 +9,7 @@ from core.errors import ExportError, ModelError
 from core.release.merging import MergedTensors
 from core.release.safetensors_writing import write_safetensors
 from core.release.vocabulary import read_json
-from storage.db import flush
+from storage.files import flush
 
 TOKENIZER_FILES = (
     "tokenizer.json",

@@ -17,7 +17,7 @@ from pathlib import Path
 from core.backends.child_process import command, environment, log_tail
 from core.errors import ExportError
 from core.paths import sha256_of
-from storage.db import flush
+from storage.files import flush
 
 # Name -> llama.cpp's `llama_ftype`.
 KINDS = {

@@ -18,8 +18,9 @@ from core.config import Config
 from core.paths import Home, write_whole
 from core.release.export import Export, modelfile
 from storage import versions
-from storage.db import Store, flush
+from storage.db import Store
 from storage.errors import NotFoundError
+from storage.files import flush
 from storage.rows import VersionRow
 
 STAGING = ".staging-"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from storage.db import flush
+from storage.files import flush
 
 if TYPE_CHECKING:
     import numpy.typing as npt

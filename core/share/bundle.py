@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 import time
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +35,8 @@ from core.share.manifest import (
 from core.share.reviews import RECORD_KEYS
 from core.validate.feedback import current_feedback_type
 from storage import events, judgments, pairs, versions
-from storage.db import Store, flush
+from storage.db import Store
+from storage.files import flush, partial_of
 from storage.rows import EventFilter, EventRow, JudgmentRow, VersionRow
 
 _TITLE: Final = "No bundle was written"
@@ -82,7 +81,7 @@ def write_bundle(
             raise FinetuneError(f"There is no category `{name[:60]}`.", hint=close_names(name[:60], dict(categories)))
     if target.is_dir():
         raise FinetuneError(f"{target} is a folder.", title=_TITLE, hint="Give the name of a file, for example my.zip.")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    partial = partial_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +20,8 @@ from core.share.choose import Choice, Example, choose, outcome_of
 from core.share.folders import FOLDERS
 from core.share.formats import FORMATS, ExportFormat, Row
 from core.share.writers import write_rows
-from storage.db import Store, flush
+from storage.db import Store
+from storage.files import flush, partial_of
 
 _TITLE = "Nothing was exported"
 
@@ -170,7 +169,7 @@ def _rows(
 
 def _write_whole(path: Path, chosen: ExportFormat, rows: Iterator[Row], counted: _Counted) -> str:
     """Writes the rows under a temporary name, then renames; the SHA-256 of the file. Raises when there are none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    partial = partial_of(path)
     try:
         digest = write_rows(partial, chosen, rows)
         if not counted.rows:

@@ -17,7 +17,7 @@ from core.share.archive import Archive
 from core.share.bundle import origin_of
 from core.share.manifest import IMPORTED_FROM, Origin, VersionEntry
 from storage import versions
-from storage.db import flush
+from storage.files import flush
 from storage.rows import VersionRow
 
 _MAGIC: Final = b"GGUF"

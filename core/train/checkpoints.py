@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import RunError
 from core.paths import sha256_of
-from storage.db import flush
+from storage.files import flush
 
 if TYPE_CHECKING:
     import torch

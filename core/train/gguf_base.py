@@ -19,7 +19,7 @@ from core.backends.child_process import command, environment, log_tail
 from core.errors import ModelError
 from core.paths import Home, sha256_of, write_whole
 from core.train.launch import process_started
-from storage.db import flush
+from storage.files import flush
 
 SOURCE: Final = "source.json"
 LOG: Final = "gguf-base.txt"
