@@ -41,8 +41,8 @@ test: $(READY)            ## everything that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n auto -m "not process" --durations=15
-	$(BIN)/pytest -m process --durations=15
+	$(BIN)/pytest -q -n auto -m "not process" --hypothesis-profile=same --durations=15
+	$(BIN)/pytest -m process --hypothesis-profile=same --durations=15
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

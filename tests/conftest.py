@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from core.paths import Home
 from storage.db import Store, open_store
+
+# How long an example takes says nothing where other processes use the machine. `make test` takes the same examples
+# every time, as what it says of a change must not depend on luck; every other run tries new ones.
+settings.register_profile("new", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("same", settings.get_profile("new"), derandomize=True, database=None)
+settings.load_profile("new")
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,7 @@ def test_names_cannot_leave_the_home(home: Home, name: str) -> None:
         home.resolve(name)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(name=st.text(st.sampled_from("a./\\:\x00~ é"), max_size=12))
 def test_whatever_resolves_lies_inside(home: Home, name: str) -> None:
     try:

@@ -198,7 +198,7 @@ texts = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(text=texts)
 @example(text='-"\u0300" "\u0301"')
 @example(text="-😀 -a")
@@ -217,7 +217,6 @@ def test_any_text_is_a_query(store: Store, shop: dict[str, int], text: str) -> N
         parse(query.without(term), now=NOW)
 
 
-@settings(deadline=None)
 @given(text=texts, value=st.sampled_from(["good", "pending", ""]))
 def test_setting_a_field_leaves_the_rest(text: str, value: str) -> None:
     query = parse(text, now=NOW)

@@ -181,7 +181,7 @@ def moved(store: Store, event: int, category: str) -> Move:
     return Move(event, before, replace(before, category=category, near_keys=[-event]))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(actions=ACTIONS)
 def test_the_log_agrees_with_two_stacks_and_undo_then_redo_changes_nothing(
     new_event: MakeEvent, actions: list[tuple[str, int, Any]]

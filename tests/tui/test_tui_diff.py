@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.widgets.diff_view import diff_content, diff_lines
@@ -8,7 +8,6 @@ from tui.widgets.diff_view import diff_content, diff_lines
 LINES = st.lists(st.text("ab |{", max_size=6), max_size=12).map("\n".join)
 
 
-@settings(deadline=None)
 @given(LINES, LINES)
 def test_both_texts_can_be_read_back_from_the_difference(old: str, new: str) -> None:
     lines = diff_lines(old, new)

@@ -4,7 +4,7 @@ import re
 import time
 import unicodedata
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.text import editable, plain, restored, safe
@@ -23,7 +23,6 @@ def obeyed(text: str) -> list[str]:
     return [one for one in text if one not in "\n\t" and one not in DRAWN and unicodedata.category(one) in unseen]
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_nothing_that_a_terminal_obeys_comes_through(text: str) -> None:
     assert obeyed(plain(text)) == []
@@ -34,7 +33,6 @@ def test_no_character_at_all_comes_through() -> None:
     assert obeyed(plain("".join(map(chr, range(0x110000))), limit=None, line_limit=None)) == []
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_applying_it_twice_changes_nothing_more(text: str) -> None:
     assert plain(plain(text)) == plain(text)
@@ -43,7 +41,6 @@ def test_applying_it_twice_changes_nothing_more(text: str) -> None:
     assert safe(safe(text).plain).plain == safe(text).plain
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_an_edited_text_gets_its_invisible_characters_back(text: str) -> None:
     back = restored(editable(text))

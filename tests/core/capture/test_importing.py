@@ -256,7 +256,7 @@ CASES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases=CASES, draw=st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_change_what_is_stored(
     cases: list[tuple[int, Any, Any]], draw: Any, tmp_path_factory: pytest.TempPathFactory

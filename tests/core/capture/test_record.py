@@ -224,7 +224,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS)
 def test_many_at_once_is_the_same_as_one_by_one(home: Home, tmp_path_factory: Any, rows: list[dict[str, Any]]) -> None:
     full = [{"category": "erd", "model": "m", "created_at": NOW, **row} for row in rows]

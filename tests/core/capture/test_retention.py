@@ -193,7 +193,7 @@ def test_what_is_referred_to_cannot_be_removed_by_force(store: Store) -> None:
     assert left(store) == [1, 2, 3]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

@@ -170,7 +170,7 @@ def test_what_stands_around_a_value_decides(text: str, expected: str) -> None:
     assert sanitize(text)[0] == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.sampled_from(

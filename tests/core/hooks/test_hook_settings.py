@@ -143,7 +143,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=st.dictionaries(st.text(max_size=8), st.dictionaries(KEYS, VALUES, max_size=6) | VALUES, max_size=3))
 def test_any_table_is_read_or_refused_in_words(
     home: Home, monkeypatch: pytest.MonkeyPatch, table: dict[str, object]

@@ -194,7 +194,7 @@ class TestRefusals:
         with pytest.raises(ModelError):
             GgufReading(path)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(at=st.integers(0, 12_000), byte=st.integers(0, 255))
     def test_a_changed_byte_is_read_or_refused(self, made_file: Path, tmp_path: Path, at: int, byte: int) -> None:
         content = bytearray(made_file.read_bytes())

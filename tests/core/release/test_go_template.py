@@ -132,7 +132,7 @@ turns = st.lists(texts, min_size=1, max_size=3)
 
 
 @given(st.sampled_from(["demo", "chatml", "default system", "llama 3", "folded"]), turns, st.none() | texts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_words_are_written_alike(name: str, said: list[str], system: str | None) -> None:
     chat = [] if system is None else [Message("system", system)]
     for number, text in enumerate(said):

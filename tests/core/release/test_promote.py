@@ -159,7 +159,7 @@ def test_a_rollback_after_an_undone_rollback_goes_to_the_same_place(
 
 
 @given(st.lists(st.sampled_from(["p1", "p2", "p3", "back", "undo"]), max_size=12))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_history_agrees_with_a_simple_model(
     store: Store, home: Home, chain: list[VersionRow], steps: list[str]
 ) -> None:

@@ -93,7 +93,7 @@ class TestWhatStays:
 
 
 @given(st.lists(st.sampled_from(["1", "2", "3", "4", "rollback", "undo"]), max_size=12))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_was_done_the_way_back_is_never_removed(store: Store, home: Home, steps: list[str]) -> None:
     if not versions.list_versions(store, "erd"):
         for number in range(6):

@@ -200,7 +200,7 @@ ANY_TEXT = st.lists(WORDS | st.text(max_size=4), max_size=12).map("".join)
 
 @pytest.mark.process
 @pytest.mark.parametrize("kind", ["llama-bpe", "qwen2", "llama", "gemma"])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=ANY_TEXT)
 def test_any_text_round_trips(kind: str, tiny: Any, llama_cpp: LlamaCpp, text: str) -> None:
     it = tiny(kind)

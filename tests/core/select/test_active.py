@@ -64,7 +64,7 @@ def test_ties_belong_to_the_lower_id() -> None:
     assert choose([made(number) for number in (9, 4, 7)], 3) == [4, 7, 9]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CANDIDATES, st.integers(0, 30), st.randoms(use_true_random=False))
 def test_the_choice_depends_on_the_candidates_alone(pool: list[Candidate], limit: int, rng: random.Random) -> None:
     chosen = choose(pool, limit)
@@ -141,7 +141,7 @@ def exact(
     return [each.event_id for each in chosen]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(CANDIDATES, CANDIDATES, st.integers(0, 30), st.none() | st.integers(0, 12), st.none() | VECTORS)
 def test_it_agrees_with_the_rule_written_out(
     pool: list[Candidate],
@@ -155,7 +155,7 @@ def test_it_agrees_with_the_rule_written_out(
     assert choose(pool, limit, greedy=greedy, embed=embed, against=against) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(CANDIDATES, st.sampled_from([(0.0, 1.0, 0.0), (0.0, 0.3, 0.3), (1.0, 0.0, 0.5), (0.1, 0.9, 0.1)]))
 def test_it_agrees_under_other_weights(pool: list[Candidate], weights: tuple[float, float, float]) -> None:
     constants = Select(uncertainty_weight=weights[0], diversity_weight=weights[1], quality_weight=weights[2])

@@ -19,7 +19,7 @@ def test_counts_by_hand() -> None:
     assert counted("x" * 30_000).counts.max() == 1_023
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=8), TEXT, TEXT, st.floats(0.5, 1.0))
 @example([("", "")], "", "", 0.9)
 @example([("a" * 9, "b")], "a" * 11, "b", 0.9)

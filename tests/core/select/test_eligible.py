@@ -21,7 +21,7 @@ from core.select.split import bucket, is_validation, prompt_hash
 from storage import datasets, events, judgments
 from storage.db import Store, open_store
 
-FRESH_STORES = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FRESH_STORES = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NewStore = Callable[[], Store]
 
 

@@ -28,7 +28,7 @@ def text(seed: int, words: int = 80) -> str:
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_texts_have_the_same_keys_each_time(prompt: str, response: str) -> None:
     keys = near_keys("erd", prompt, response)
     assert len(keys) == BANDS == len(near_keys("erd", prompt, response))

@@ -27,7 +27,7 @@ from storage import datasets, events, judgments, pairs, runs
 from storage.db import Store, open_store
 
 NewStore = Callable[[], Store]
-FRESH_STORES = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FRESH_STORES = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CONFIG = Config(select=Select(embeddings="none"))
 
 

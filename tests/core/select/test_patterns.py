@@ -127,7 +127,7 @@ def demo_failures(count: int) -> list[Failure]:
     ]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 120), st.randoms(use_true_random=False))
 def test_the_order_of_the_failures_does_not_count(count: int, rng: random.Random) -> None:
     ones = demo_failures(count)

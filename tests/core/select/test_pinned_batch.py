@@ -41,7 +41,7 @@ def test_what_was_asked_for_is_trained_on_again_though_it_was_learned() -> None:
     share=st.floats(0, 1),
     hard=st.sets(st.integers(1, 24)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_batch_is_full_and_holds_as_much_of_what_was_asked_for_as_there_is_room_for(
     pinned: set[int], limit: int, share: float, hard: set[int]
 ) -> None:

@@ -100,7 +100,7 @@ def test_generic_empty_equal_unscored_and_mistyped_answers_make_no_pair() -> Non
     ),
     st.sampled_from([0.0, 0.1, 0.3]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_adjacent_pairs_never_contradict(given_answers: list[Ranked], least: float) -> None:
     found = adjacent_pairs(given_answers, least)
     by_id = {one.event_id: one for one in given_answers}
@@ -296,7 +296,7 @@ def any_pairs(draw: st.DrawFn) -> list[PairRow]:
 
 
 @given(any_pairs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_usable_leads_round_nowhere(rows: list[PairRow]) -> None:
     left = usable(rows)
     below: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)

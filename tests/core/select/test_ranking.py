@@ -52,7 +52,7 @@ def test_every_order_is_found_within_the_bound(k: int) -> None:
 
 
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=MOST), st.integers(0, 5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_perfect_comparer_gets_the_true_order_with_ties(worth: list[int], seed: int) -> None:
     events = [10 * at + 1 for at in range(len(worth))]
     by_id = dict(zip(events, worth, strict=True))
@@ -70,7 +70,7 @@ def test_a_perfect_comparer_gets_the_true_order_with_ties(worth: list[int], seed
 
 
 @given(st.integers(2, 7), st.lists(st.sampled_from(CHOICES), max_size=40), st.integers(0, 5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_replayed_log_is_the_live_state_and_undo_restores(k: int, choices: Sequence[Choice], seed: int) -> None:
     live = Ranking(range(1, k + 1), seed=seed, repeat_one_in=3)
     states: list[tuple[Question | None, list[list[int]]]] = []
@@ -90,7 +90,7 @@ def test_a_replayed_log_is_the_live_state_and_undo_restores(k: int, choices: Seq
 
 
 @given(st.integers(2, 7), st.lists(st.sampled_from(CHOICES), min_size=60, max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_answers_come_to_an_end_and_pairs_rest_on_them(k: int, choices: list[Choice]) -> None:
     said = iter(choices)
     ranking = Ranking(range(k), repeat_one_in=2)
@@ -206,7 +206,7 @@ def test_the_coefficient_of_consistence() -> None:
 
 
 @given(st.integers(3, 7), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_circles_against_the_formula_of_the_scores(k: int, data: st.DataObject) -> None:
     """In a full tournament d = C(k, 3) − Σ C(wins, 2)."""
     log = round_robin(lambda *_: data.draw(st.booleans()), k)

@@ -40,7 +40,7 @@ def test_without_embeddings_the_weights_are_shared_out_and_it_says_so() -> None:
     assert full.value == pytest.approx(0.4 * found.levenshtein + 0.3 * found.bleu + 0.3 * 0.5**0.5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TEXT, TEXT)
 def test_similarity_is_symmetric_bounded_and_one_for_the_same(first: str, second: str) -> None:
     there, back = similarity(first, second), similarity(second, first)
@@ -61,7 +61,7 @@ def test_the_first_of_near_duplicates_stays() -> None:
     assert repeated == {2: 0}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12), st.randoms(use_true_random=False))
 def test_near_duplicates_are_what_an_exhaustive_search_finds(picks: list[tuple[int, int]], rng: random.Random) -> None:
     asked = ["a list of planets in the sky", "a list of planets in the skies", "how to cook rice well", "unrelated zzz"]
@@ -78,7 +78,7 @@ def test_near_duplicates_are_what_an_exhaustive_search_finds(picks: list[tuple[i
     assert set(near_duplicates(prompts, outputs, 0.9)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TEXT, TEXT)
 def test_bleu_is_that_of_sacrebleu(first: str, second: str) -> None:
     ours, theirs = re.findall(r"\w+|[^\w\s]", first), re.findall(r"\w+|[^\w\s]", second)
@@ -97,7 +97,7 @@ def test_the_parts_and_the_value_by_hand() -> None:
     assert found.value == pytest.approx(0.4 * 5 / 8 + 0.3 * 0.5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TEXT, max_size=4), st.lists(TEXT, max_size=4), st.booleans())
 def test_many_against_many_is_the_same_as_one_by_one(first: list[str], second: list[str], embedded: bool) -> None:
     asked: list[str] = []
@@ -132,7 +132,7 @@ def test_bleu_only_where_it_is_asked_for() -> None:
     assert np.array_equal(some.value[~near], every.levenshtein[~near])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.text("ab", max_size=8), st.text("cde", max_size=8)), max_size=25),
     st.sampled_from([0.5, 0.8, 0.9]),

@@ -86,7 +86,7 @@ def test_what_was_learned_is_replayed_and_not_chosen_again() -> None:
     assert batch(pool, learned=set(range(1, 71)), constants=Select(replay_share=0.0)).replayed == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 50), st.sampled_from([None, 0, 1, 2, 3]), st.randoms(use_true_random=False))
 def test_a_batch_is_as_large_as_asked_and_does_not_depend_on_the_order(
     size: int, limit: int, level: int | None, shuffler: random.Random

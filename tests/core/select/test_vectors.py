@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.select.alike.vectors import DIMENSIONS, Vectors, close_pairs, vectors
@@ -24,7 +24,6 @@ def text_by_text(texts: list[str], dimensions: int = DIMENSIONS) -> Vectors:
     return rows / np.where(norms > 0.0, norms, np.float32(1.0))
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=8), st.sampled_from([16, 256]))
 def test_a_block_of_texts_is_hashed_as_each_text_alone(texts: list[str], dimensions: int) -> None:
     assert np.array_equal(vectors(texts, dimensions), text_by_text(texts, dimensions))

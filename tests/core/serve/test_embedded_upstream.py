@@ -182,7 +182,7 @@ async def test_whatever_is_sent_is_answered_or_refused(upstream: EmbeddedUpstrea
     loop = asyncio.get_running_loop()
     few = {"max_tokens": 2, "options": {"num_predict": 2}}
 
-    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=80, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(PATHS), FIELDS | st.binary(max_size=40) | JSON)
     def tried(path: str, fields: Any) -> None:
         if isinstance(fields, dict):

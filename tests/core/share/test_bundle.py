@@ -118,7 +118,7 @@ _SAID = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(first=_SAID, second=_SAID)
 def test_both_end_with_the_same_verdicts(first: Any, second: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("two")

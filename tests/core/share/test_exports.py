@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from share_kit import GOOD, NOW, POOR, Person, person
 
@@ -223,7 +223,7 @@ def test_a_chat_with_a_new_key_comes_first(filled: Person, tmp_path: Path) -> No
 OUTCOME = st.sampled_from(["good", "bad", "mended", "none"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     outcomes=st.lists(OUTCOME, min_size=1, max_size=12),
     limit=st.one_of(st.none(), st.integers(1, 12)),
@@ -368,7 +368,7 @@ _EVENT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(recorded=st.lists(_EVENT, min_size=1, max_size=4), undone=st.booleans())
 def test_a_record_comes_back_as_it_was(
     recorded: list[dict[str, Any]], undone: bool, tmp_path_factory: pytest.TempPathFactory

@@ -67,7 +67,7 @@ def test_a_template_without_end_token_gets_one(tokenizer: Any) -> None:
     assert "\n" not in learned
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(prompt=st.text(min_size=1, max_size=60), answer=st.text(min_size=1, max_size=60))
 def test_any_text_is_learned_whole_or_refused_with_a_reason(tokenizer: Any, prompt: str, answer: str) -> None:
     result = Encoder(tokenizer, 4096).encode([turn("user", prompt), turn("assistant", answer)])

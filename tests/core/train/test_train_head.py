@@ -38,7 +38,7 @@ def drawn(seed: int, rows: int, width: int, words: int, scale: float = 1.0) -> t
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     rows=st.integers(1, 33),
     width=st.integers(1, 24),

@@ -218,7 +218,7 @@ def test_hostile_text_gets_a_score(head: str, unit: str) -> None:
     assert told(verdict("x" * 1_000_000)) == [("too_long", None)]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.text(max_size=150) | st.lists(st.sampled_from(PAGE.splitlines(keepends=True)), max_size=25).map("".join))
 def test_any_text_gets_a_score(text: str) -> None:
     for response in (text, f"GET /a/{{b}}\n{text}", f"{PAGE}\n{text}"):

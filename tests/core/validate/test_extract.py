@@ -74,7 +74,7 @@ def test_lines_count_from_the_response() -> None:
     assert (part.at(1), part.at(2), part.line_at(0), part.line_at(2)) == (5, 6, 5, 6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(st.sampled_from("`~ab \n-1.)\t\r{"), max_size=200))
 def test_every_fence_lies_in_the_response(response: str) -> None:
     lines = response.count("\n") + 1

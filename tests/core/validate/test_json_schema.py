@@ -203,7 +203,7 @@ def test_hostile_json() -> None:
         assert not verdict(text).valid
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=120) | st.text(st.sampled_from('{}[]":,1aNn \n`\\u'), max_size=80))
 def test_any_text_gets_a_score(text: str) -> None:
     for response in (text, f"```json\n{text}\n```", f"{GOOD}{text}"):
@@ -213,7 +213,7 @@ def test_any_text_gets_a_score(text: str) -> None:
         assert result.findings or result.score == 100
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(JSON, JSON)
 def test_a_value_is_right_exactly_when_it_is_the_expected_one(value: object, other: object) -> None:
     validator = make({})

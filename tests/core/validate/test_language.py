@@ -81,7 +81,7 @@ def test_wrong_options_are_named(options: dict[str, Any], named: str) -> None:
         make(options)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=300))
 def test_any_text_is_judged(text: str) -> None:
     verdict = make({"languages": ["en", "de"]}).validate(text)

@@ -192,7 +192,7 @@ SOUP = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.one_of(SOUP, SOUP.map("erDiagram\n".__add__), st.text(max_size=60)))
 def test_any_text_gets_a_score_within_bounds(text: str) -> None:
     result = verdict(text)
@@ -203,7 +203,7 @@ def test_any_text_gets_a_score_within_bounds(text: str) -> None:
     assert all(finding.line is None or 1 <= finding.line <= last for finding in result.findings)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 6), st.integers(0, 3))
 def test_a_star_of_house_entities_is_always_perfect(children: int, extra: int) -> None:
     lines = ["erDiagram", "  hub { int id PK }"]

@@ -252,7 +252,7 @@ def test_options() -> None:
         make({"weights": {"x": 1}})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=120) | st.text(st.sampled_from("ab:{}[]&*!|>-'\"#? \n\t<%@0."), max_size=80))
 def test_any_text_gets_a_score(text: str) -> None:
     for response in (text, f"openapi: 3.0.0\n{text}", f"{GOOD}\n{text}", GOOD.replace("List users", text)):
@@ -295,7 +295,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(JUNK, JUNK, st.sampled_from(["3.0.0", "3.1.0", "3.2.0", "2.0"]))
 def test_any_document_gets_a_score(paths: object, parts: object, version: str) -> None:
     key = "swagger" if version == "2.0" else "openapi"

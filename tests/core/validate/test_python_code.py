@@ -179,7 +179,7 @@ def test_hostile_text_is_refused_or_told_in_short() -> None:
     assert verdict("#" * 90_000 + "\nprint(1)").score == 100
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.one_of(st.text(max_size=200), st.text(st.sampled_from("def f():\n x=1'\"[{#@.,`*"), max_size=120)))
 def test_any_text_gets_a_score(text: str) -> None:
     for response in (text, f"```python\n{text}\n```", f"{GOOD}\n{text}"):

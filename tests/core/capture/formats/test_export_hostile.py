@@ -65,7 +65,7 @@ def changed(draw: st.DrawFn, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(every_source()))
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_field_may_hold_anything(name: str, data: st.DataObject) -> None:
     form, wanted = every_source()[name]

@@ -152,7 +152,7 @@ def test_array_takes_flat_memory() -> None:
     assert peak < 30e6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=8) | st.integers() | st.none(), max_size=3)),
     cut=st.integers(1, 7),
@@ -166,7 +166,7 @@ def test_chunks_do_not_matter(rows: list[dict[str, object]], cut: int) -> None:
     assert seen(list(jsonl_rows(iter(pieces)))) == rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=60) | st.text(alphabet='[]{}",:\\ a1\n', max_size=40).map(str.encode))
 def test_any_bytes_end_in_rows(data: bytes) -> None:
     for reader in (json_rows, jsonl_rows, tables.csv_rows):

@@ -399,7 +399,7 @@ ROW_FORMATS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(row=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6) | VALUES)
 def test_any_row_is_taken_or_refused_with_a_reason(row: Any) -> None:
     for name in ROW_FORMATS:

@@ -40,7 +40,7 @@ _TEXTS = st.lists(_WORDS, max_size=25).map(" ".join)
 
 
 @given(_SEEDS, st.integers(2, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_variant_of_a_request_asks_for_the_same(seed: int, factor: int) -> None:
     rng = random.Random(seed)
     sources = []
@@ -79,7 +79,7 @@ def test_every_variant_of_a_request_asks_for_the_same(seed: int, factor: int) ->
 
 
 @given(_TEXTS, _TEXTS, _SEEDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_synonym_never_touches_what_must_stay(prompt: str, target: str, seed: int) -> None:
     names = target_names(target)
     for text in islice(synonyms(prompt, names, random.Random(seed)), 3):
@@ -88,7 +88,7 @@ def test_a_synonym_never_touches_what_must_stay(prompt: str, target: str, seed: 
 
 
 @given(_TEXTS, _TEXTS, _SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_text_can_be_paraphrased_and_proved_without_a_fault(prompt: str, target: str, seed: int) -> None:
     names = target_names(target)
     assert changed(prompt, prompt, names, ordered=True) is None
