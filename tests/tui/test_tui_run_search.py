@@ -126,7 +126,7 @@ def test_the_child_says_that_there_is_no_search(home: Home, child: Any) -> None:
         read_search(home, "erd", "demo")
     assert not isinstance(other.value, NotFoundError)
     child("Killed")
-    with pytest.raises(StoreError, match="The searches cannot be read"):
+    with pytest.raises(StoreError, match="search erd --base demo --status --json` gave no answer: it said nothing"):
         read_search(home, "erd", "demo")
 
 

@@ -111,7 +111,9 @@ def told_by(arguments: Sequence[str], check_stop: Callable[[], None] = lambda: N
         told: dict[str, Any] = json.loads(out)
     except ValueError as fault:
         last = complaint.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise StoreError(f"The searches cannot be read: {last[0]}", hint="Run `finetune-tui doctor`.") from fault
+        raise StoreError(
+            f"`finetune-tui {' '.join(arguments[2:])}` gave no answer: {last[0]}", hint="Run `finetune-tui doctor`."
+        ) from fault
     if error := told.get("error"):
         kind = NotFoundError if error["title"] == NotFoundError.default_title else FinetuneError
         raise kind(error["message"], title=error["title"], hint=error["hint"])
