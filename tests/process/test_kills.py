@@ -9,7 +9,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from process_kit import PATIENCE, Terminal, cli, command, end_runs, ended, fill, kill, pass_time, resume, start, until
+from process_kit import (
+    PATIENCE,
+    Terminal,
+    cli,
+    command,
+    end_runs,
+    ended,
+    fill,
+    go_on,
+    kill,
+    pass_time,
+    resume,
+    start,
+    until,
+)
 from safetensors.torch import load_file
 
 from core.loop import LearningLoop
@@ -61,12 +75,10 @@ def test_a_worker_killed_in_every_stage_ends_with_the_same_weights(home: Home) -
     doctor = cli(home.root, "doctor")
     assert doctor.returncode == 0 and f"resume {run_id}" in doctor.stdout
 
-    with LearningLoop(home) as loop:
-        loop.resume(run_id)
+    go_on(home, run_id)
     kill_when(home, run_id, lambda run: run.stage == "exporting" and run.step == run.total_steps)
     assert "v2" not in version_folders(home)
-    with LearningLoop(home) as loop:
-        loop.resume(run_id)
+    go_on(home, run_id)
     kill_when(home, run_id, lambda run: run.stage == "proving")
     assert "v2" not in version_folders(home)
     assert any(name.startswith(".staging-") for name in version_folders(home))

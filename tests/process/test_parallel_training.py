@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from process_kit import PATIENCE, QUICK, ROOT, cli, end_runs, ended, environment, fill, start, until
+from process_kit import PATIENCE, QUICK, ROOT, cli, end_runs, ended, environment, fill, go_on, start, until
 from safetensors.torch import load_file
 
 from benchmarks.training_kills import CASES, Attempt, Course, Trainer, trainer
@@ -213,8 +213,7 @@ def test_a_run_of_two_processes_stops_and_goes_on_like_any_other(home: Home, alo
         # On a quick machine the stop is heard after the last step only: then the adapter is what is left to do.
         assert left.status == "stopped", left.error
         wait(lambda: not followers(home.root), 60.0)
-        loop.resume(shared)
-        wait(lambda: loop.run(shared).status == "running")
+        go_on(home, shared)
         trained(home, shared)
         said = "\n".join(loop.log(shared, 500))
     assert f"from step {left.step} on" in said and "Traceback" not in said and "Fatal" not in said
