@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import peft  # noqa: F401  imported before the fork, as all that is slow to import
+import psutil
 import torch  # noqa: F401
 import transformers  # noqa: F401
 from training_kit import build_model, items, items_of
@@ -66,15 +67,17 @@ class Telling:
         return False
 
 
-def told(phase: str, do: Callable[..., Any], kill_in: str) -> Callable[..., Any]:
-    """`do`, with a line before and after it; "PHASE N" in `kill_in` is a kill where it begins for the Nth time."""
+def told(phase: str, do: Callable[..., Any], job: Mapping[str, Any]) -> Callable[..., Any]:
+    """`do`, with a line before and after it, and with the kill that `kill_in` or `lose_in` of an attempt asks for."""
     begun = 0
 
     def doing(*given: Any, **named: Any) -> Any:
         nonlocal begun
         begun += 1
         say(f"begin {phase}")
-        if kill_in == f"{phase} {begun}":
+        if job["lose_in"] == f"{phase} {begun}":
+            psutil.Process().children()[0].kill()
+        if job["kill_in"] == f"{phase} {begun}":
             os.kill(os.getpid(), signal.SIGKILL)
         found = do(*given, **named)
         say(f"end {phase}")
@@ -111,7 +114,7 @@ def attempt(job: Mapping[str, Any]) -> int:
     settings = TrainSettings.from_mapping(job["settings"])
     validation = items_of(settings.method, 4, "validation")
     for place, name, phase in PHASES:
-        setattr(place, name, told(phase, getattr(place, name), job["kill_in"]))
+        setattr(place, name, told(phase, getattr(place, name), job))
     scorer = validation_scorer(validation, closeness, max_tokens=8, prompts=2)
     assert scorer is not None
     task = Task(
@@ -121,7 +124,7 @@ def attempt(job: Mapping[str, Any]) -> int:
         settings,
         Path(job["folder"]),
         resume=True,
-        scorer=told("scoring", scorer, job["kill_in"]),
+        scorer=told("scoring", scorer, job),
         watched={"general": items(3, "validation"), "older": items(2)},
     )
     files = FileEvents(job["folder"], job["kill_at_file"])

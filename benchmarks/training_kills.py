@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -44,7 +44,8 @@ LONGEST_WAIT: Final = 0.03  # seconds from the beginning of a phase to the kill
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One start of a run; it kills itself before the file operation `kill_at_file` in its folder (0: never), or where
-    `kill_in` says: at the beginning of "PHASE N", the phase for the Nth time.
+    `kill_in` says: at the beginning of "PHASE N", the phase for the Nth time. Where `lose_in` says, it kills one of the
+    processes that it trains with.
 
     Its files may not grow over `most_bytes` (0: any size). Where the settings ask for several processes, the others
     find the base model at `base_of_others`, if that is not at the same place.
@@ -55,6 +56,7 @@ class Attempt:
     settings: Mapping[str, Any]
     kill_at_file: int = 0
     kill_in: str = ""
+    lose_in: str = ""
     most_bytes: int = 0
     base_of_others: str = ""
 
@@ -120,9 +122,8 @@ class Trainer:
 
     def close(self) -> None:
         """Ends the process, and the attempt that is still at work."""
-        course = self._course
-        if course is not None and course.pid and course.status is None:
-            os.kill(course.pid, signal.SIGKILL)
+        if self._course is not None:
+            kill(self._course)
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -142,17 +143,31 @@ class Trainer:
         return course
 
     def _begin(self, job: Mapping[str, Any]) -> Iterator[Course]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
+        stdin = self._process.stdin
+        assert stdin is not None
+        if self._course is not None:  # one whose listener did not stay to its end would be heard in the next
+            kill(self._course)
+            deque(self._heard(self._course), maxlen=0)
         stdin.write(json.dumps(job) + "\n")
         stdin.flush()
-        course = self._course = Course()
+        self._course = Course()
+        yield from self._heard(self._course)
+
+    def _heard(self, course: Course) -> Iterator[Course]:
+        stdout = self._process.stdout
+        assert stdout is not None
         while course.status is None:
             line = stdout.readline()
             if not line:
                 raise RuntimeError("The training process ended by itself.")
             course.hear(line.strip())
             yield course
+
+
+def kill(course: Course) -> None:
+    """kill -9 of an attempt; nothing where it has not begun, or has ended."""
+    if course.pid and course.status is None:  # one that has ended unheard is a zombie, so that nobody else has its pid
+        os.kill(course.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -212,7 +227,7 @@ def killed(
     for course in trainer.begin(attempt):
         if not sent and course.status is None and course.said[f"begin {phase}"] >= waited_for:
             time.sleep(wait)
-            os.kill(course.pid, signal.SIGKILL)
+            kill(course)
             sent = True
     return course
 

@@ -104,9 +104,7 @@ def figures(course: Course) -> dict[str, float]:
 def test_two_processes_learn_what_one_does_also_when_one_is_lost(process: Trainer, tmp_path: Path) -> None:
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     expected = figures(process.to_end(attempt(process, alone, "sft", 1)))
-    for course in process.begin(attempt(process, shared, "sft", 2)):
-        if course.step == 5 and followers(shared):
-            os.kill(followers(shared)[0], signal.SIGKILL)
+    course = process.to_end(replace(attempt(process, shared, "sft", 2), lose_in="step 6"))
     assert course.status == 1 and "is gone" in course.error[0] and "esume the run" in course.error[1]
     course = process.to_end(attempt(process, shared, "sft", 2))
     assert course.began == 4
@@ -119,9 +117,7 @@ def test_one_process_goes_on_with_what_two_have_begun(process: Trainer, tmp_path
     """With the reference of DPO computed by both; the second does not outlive the first."""
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     expected = figures(process.to_end(attempt(process, alone, "dpo", 1)))
-    for course in process.begin(attempt(process, shared, "dpo", 2)):
-        if course.step == 7 and course.status is None:
-            os.kill(course.pid, signal.SIGKILL)
+    course = process.to_end(replace(attempt(process, shared, "dpo", 2), kill_in="step 8"))
     assert course.status == -signal.SIGKILL
     wait(lambda: not followers(shared), 20.0)
     course = process.to_end(attempt(process, shared, "dpo", 1))
