@@ -171,5 +171,6 @@ def test_a_small_soak_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.problems == ()
     assert found.fed == found.stored == 300
     assert found.killed_workers == 2
-    assert found.finished == found.runs >= 1
     assert found.versions == found.runs
+    # What a run learns from depends on when it began; one in ten does not pass its proof, and then must end as failed.
+    assert found.finished >= 1 and found.finished + found.unproved == found.runs
