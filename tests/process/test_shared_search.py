@@ -28,8 +28,8 @@ from core.loop import LearningLoop
 from core.paths import Home
 from core.search import places, search, tries
 
-home, storage, trials, seconds, log = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5])
-places.BEAT_SECONDS, places.GRACE_SECONDS = 1, 4
+home, storage, log, trials, seconds, grace = sys.argv[1], sys.argv[2], Path(sys.argv[3]), *map(float, sys.argv[4:])
+places.BEAT_SECONDS, places.GRACE_SECONDS = 1, grace
 
 class Pretended:
     def __init__(self, home, folder):
@@ -55,7 +55,7 @@ class Pretended:
 
 search.TrialProcess = tries.TrialProcess = Pretended
 with LearningLoop(Home(Path(home))) as loop:
-    asked = search.Search(loop, "erd", "demo", trials=trials, storage=storage)
+    asked = search.Search(loop, "erd", "demo", trials=int(trials), storage=storage)
     asked.run(lambda moment: print(moment.kind, moment.trial, moment.text, flush=True))
 """
 
@@ -85,9 +85,10 @@ class Workers:
         self.said: dict[int, Path] = {}
         self.all: list[subprocess.Popen[bytes]] = []
 
-    def begin(self, home: Home, trials: int, seconds: float) -> subprocess.Popen[bytes]:
+    def begin(self, home: Home, trials: int, seconds: float, *, grace: float = 60.0) -> subprocess.Popen[bytes]:
+        """A process whose trials take `seconds` each; one that is silent for `grace` seconds is gone in its eyes."""
         said = home.root / "said.txt"
-        arguments = [str(home.root), self.storage, str(trials), str(seconds), str(self.log)]
+        arguments = [str(home.root), self.storage, str(self.log), *map(str, (trials, seconds, grace))]
         with said.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, *arguments],
@@ -132,7 +133,7 @@ def seen(home: Home, storage: str) -> Overview:
 
 def test_two_processes_do_one_search_together(tmp_path: Path, storage: str, workers: Workers) -> None:
     first, second = home_at(tmp_path / "one", examples=60), home_at(tmp_path / "two")
-    one = workers.begin(first, 8, 0.4)
+    one = workers.begin(first, 8, 3.0)  # so slow that the other comes before it has done them all
     wait(lambda: bool(workers.started()))
     two = workers.begin(second, 8, 0.4)
     workers.end(one)
@@ -156,9 +157,9 @@ def test_two_that_begin_at_the_same_moment_make_one_search(tmp_path: Path, stora
 
 def test_what_a_killed_process_was_at_is_done_by_the_other(tmp_path: Path, storage: str, workers: Workers) -> None:
     first, second = home_at(tmp_path / "one", examples=60), home_at(tmp_path / "two")
-    killed = workers.begin(first, 3, 600.0)  # at its first trial for ever
+    killed = workers.begin(first, 3, 600.0, grace=4.0)  # at its first trial for ever
     wait(lambda: bool(workers.started()))
-    other = workers.begin(second, 3, 0.3)
+    other = workers.begin(second, 3, 0.3, grace=4.0)
     wait(lambda: len(workers.started()) >= 3)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
@@ -182,10 +183,10 @@ def test_a_process_that_was_asleep_leaves_its_trial_to_the_other(
     tmp_path: Path, storage: str, workers: Workers
 ) -> None:
     first, second = home_at(tmp_path / "one", examples=60), home_at(tmp_path / "two")
-    sleeper = workers.begin(first, 2, 3.0)
+    sleeper = workers.begin(first, 2, 3.0, grace=4.0)
     wait(lambda: bool(workers.started()))
     with suspended(sleeper):
-        other = workers.begin(second, 2, 0.3)
+        other = workers.begin(second, 2, 0.3, grace=4.0)
         workers.end(other)
     workers.end(sleeper)
     found = seen(first, storage)
