@@ -20,6 +20,7 @@ from tui.app import FinetuneApp
 from tui.screens.play_asking import DRAWN_EVERY
 from tui.screens.playground import PlaygroundScreen
 from tui.tabs import key_of
+from tui.widgets.guide_line import GuideLine
 
 __all__ = ["still"]
 FIRST = "erDiagram\n    shop ||--o{ sale : makes\n    shop {\n        int id PK\n        string name\n    }\n"
@@ -70,6 +71,8 @@ def shows(*keys: str, answer: bool = True, **settings: Any) -> Callable[[Pilot[N
             await pilot.press(key)
             await settle(pilot)
             await pilot.pause(3 * DRAWN_EVERY)
+        if "g" in keys:  # what was judged is told to the line that leads a newcomer, which counts it
+            await until(pilot, lambda: "(1 of 3)" in str(screen.query_one(GuideLine).render()))
 
     return go
 
