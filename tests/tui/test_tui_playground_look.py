@@ -26,6 +26,9 @@ __all__ = ["still"]
 FIRST = "erDiagram\n    shop ||--o{ sale : makes\n    shop {\n        int id PK\n        string name\n    }\n"
 SECOND = "erDiagram\n    shop {\n        int id PK\n    }\n"
 
+COUNTED = {"left_square_bracket": "●○●", "right_square_bracket": "●○●", "g": "(1 of 3)"}
+"""What the line that leads a newcomer says when it has heard of what such a key has written."""
+
 
 def script(model: str, seed: int) -> Iterator[str]:
     if model.endswith("broken"):
@@ -71,8 +74,8 @@ def shows(*keys: str, answer: bool = True, **settings: Any) -> Callable[[Pilot[N
             await pilot.press(key)
             await settle(pilot)
             await pilot.pause(3 * DRAWN_EVERY)
-        if "g" in keys:  # what was judged is told to the line that leads a newcomer, which counts it
-            await until(pilot, lambda: "(1 of 3)" in str(screen.query_one(GuideLine).render()))
+        for key in keys:
+            await until(pilot, lambda key=key: COUNTED.get(key, "") in str(screen.query_one(GuideLine).render()))
 
     return go
 
