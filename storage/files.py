@@ -23,7 +23,7 @@ def partial_of(path: Path) -> Path:
     What processes that were killed while they wrote the same file have left there is removed, as far as that can be
     done; what one that still runs is writing stays.
     """
-    left = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.[0-9a-f]{{8}}\.tmp(-journal|-wal|-shm)?")
+    left = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.[0-9a-f]{{8}}\.tmp(-journal|-wal|-shm)?")
     with suppress(OSError):
         for entry in path.parent.iterdir():
             if (of := left.fullmatch(entry.name)) and not _runs(int(of[1])):

@@ -33,6 +33,7 @@ def test_what_the_killed_left_is_removed_and_nothing_else(tmp_path: Path) -> Non
         f".a.b.c.{gone}.0123abcd.tmp",
         f".a.b.{gone}.0123abcd.tmp.mine",  # of the user
         f"x.a.b.{gone}.0123abcd.tmp",
+        ".a.b.99999999999.0123abcd.tmp",  # the number of no process
     ]
     for name in [*left, *kept]:
         (tmp_path / name).write_text("x")
