@@ -110,15 +110,20 @@ def until(home: Home, run_id: int, reached: Callable[[RunRow], bool]) -> RunRow:
         raise AssertionError((loop.run(run_id), loop.log(run_id, 20)))
 
 
+def wait(reached: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Waits until something holds. Fails when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def go_on(home: Home, run_id: int) -> None:
     """Lets a run go on in a process of its own, and waits until that has begun: before that its row is the old one."""
-    deadline = time.monotonic() + PATIENCE
     with LearningLoop(home) as loop:
         attempts = loop.run(run_id).attempts
         loop.resume(run_id)
-        while loop.run(run_id).attempts == attempts:
-            assert time.monotonic() < deadline, loop.log(run_id, 20)
-            time.sleep(0.01)
+        wait(lambda: loop.run(run_id).attempts > attempts)
 
 
 def ended(run: RunRow) -> bool:

@@ -8,14 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from process_kit import PATIENCE, QUICK, ROOT, cli, end_runs, ended, environment, fill, go_on, start, until
+from process_kit import PATIENCE, QUICK, ROOT, cli, end_runs, ended, environment, fill, go_on, start, until, wait
 from safetensors.torch import load_file
 
 from benchmarks.training_kills import CASES, Attempt, Course, Trainer, trainer
@@ -55,13 +54,6 @@ def followers(place: Path) -> list[int]:
         if helps and str(place).encode() in given:
             found.append(int(words.parent.name))
     return [pid for pid in found if process_started(pid) is not None]
-
-
-def wait(reached: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def adapter(folder: Path) -> dict[str, torch.Tensor]:

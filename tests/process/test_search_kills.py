@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from process_kit import PATIENCE, ROOT, cli, environment, fill
+from process_kit import PATIENCE, ROOT, cli, environment, fill, wait
 
 from core.loop import LearningLoop
 from core.paths import Home
@@ -56,13 +55,6 @@ def begin(home: Home, said: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-c", SEARCH, str(home.root)], stdout=file, env=environment(), cwd=ROOT
         )
-
-
-def wait(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def told(home: Home, folder: str) -> list[dict[str, object]]:

@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from process_kit import PATIENCE, ROOT, environment, seed_lines
+from process_kit import PATIENCE, ROOT, environment, seed_lines, wait
 
 from core.loop import LearningLoop
 from core.paths import Home
@@ -116,13 +115,6 @@ def workers(tmp_path: Path, storage: str) -> Iterator[Workers]:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def wait(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def seen(home: Home, storage: str) -> Overview:
